@@ -1,0 +1,1 @@
+"""The hub: rules, store, bus, API and runtime."""

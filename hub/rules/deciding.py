@@ -1,0 +1,826 @@
+"""Deciding one command against what was read: the rules put together, and the life of a document.
+
+``decide`` changes the snapshot in place, so that the commands of one batch see each other's reservations and holds;
+what it answers is the event to store and publish. A refused command changes nothing and says why.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from hub.rules import credit, reservation, tax
+from hub.rules.kinds import KINDS, credit_effect
+from hub.rules.settings import MAX_AMOUNT, CreditPolicy, Policy, RuleSettings, StockPolicy
+from hub.rules.validation import line_numbers, problems
+from schemas import ids
+from schemas.commands import (
+    Amend,
+    AnyCommand,
+    Approve,
+    Cancel,
+    Content,
+    Expire,
+    PostingFailed,
+    PostingStarted,
+    PostingSucceeded,
+    Reconsider,
+    Refuse,
+    Submit,
+)
+from schemas.dates import jalali, jalali_time
+from schemas.documents import (
+    Approval,
+    Document,
+    DocumentLine,
+    DocumentRequest,
+    Kind,
+    Posting,
+    State,
+    Totals,
+)
+from schemas.events import COMMAND_REFUSED, DocumentEvent
+from schemas.ledger import (
+    ZERO,
+    AccountLedger,
+    CreditHold,
+    Movement,
+    Needs,
+    Original,
+    Snapshot,
+    SoldLine,
+    Standing,
+    StockKey,
+)
+from schemas.reasons import Reason, reason
+
+AMENDABLE = frozenset(State) - {State.POSTING, State.POSTED}
+CANCELLABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED, State.POST_FAILED})
+EXPIRABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED})
+POSTABLE = frozenset({State.CLEARED, State.POST_FAILED})
+VALID_ORIGINAL = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
+NOT_RETURNING = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
+"""States in which a return takes nothing back from its original."""
+
+
+class _Refused(Exception):
+    def __init__(self, *reasons: Reason) -> None:
+        self.reasons = reasons
+
+
+class _Outcome(NamedTuple):
+    """What the rules make of a document's content, before it is counted anywhere."""
+
+    state: State
+    reasons: tuple[Reason, ...]
+    lines: tuple[DocumentLine, ...] = ()
+    totals: Totals = Totals()
+    original_id: UUID | None = None
+
+
+def needs(commands: Iterable[AnyCommand]) -> Needs:
+    """What has to be read, and locked, before these commands can be decided."""
+    found = Needs()
+    for command in commands:
+        found.documents.add(command.document_id)
+        if isinstance(command, Submit | Amend):
+            _content_needs(command, found)
+    return found
+
+
+def _content_needs(command: Content, found: Needs) -> None:
+    request = command.document
+    if request.account:
+        found.accounts.add(request.account)
+    if request.original:
+        found.originals.add(ids.original_id(command.source, request.original))
+    if request.warehouse:
+        found.warehouses.add(request.warehouse)
+    if request.to_warehouse:
+        found.warehouses.add(request.to_warehouse)
+    moves = KINDS[request.kind]
+    for line in request.lines:
+        found.products.add(line.product)
+        warehouse = line.warehouse or request.warehouse
+        if line.warehouse:
+            found.warehouses.add(line.warehouse)
+        if moves.takes_stock or moves.brings_stock:
+            if warehouse:
+                found.stock.add(StockKey(line.product, warehouse, line.attribute))
+            if request.to_warehouse:
+                found.stock.add(StockKey(line.product, request.to_warehouse, line.attribute))
+
+
+def decide(command: AnyCommand, snapshot: Snapshot, settings: RuleSettings, now: datetime) -> DocumentEvent:
+    """The decision on one command, with its reasons; the snapshot then holds the document as it now is."""
+    standing = snapshot.documents.get(command.document_id)
+    try:
+        if isinstance(command, Submit | Amend):
+            document, reasons = _content(command, standing, snapshot, settings, now)
+        else:
+            if standing is None:
+                raise _Refused(reason("unknown_document"))
+            document, reasons = _on_document(command, standing, snapshot, settings, now)
+    except _Refused as refusal:
+        return _refusal(command, standing, refusal.reasons, now)
+    return DocumentEvent(
+        event_id=ids.event_id(document.id, document.revision, document.step),
+        type=f"document.{document.state}",
+        source=document.source,
+        source_id=document.source_id,
+        document_id=document.id,
+        revision=document.revision,
+        step=document.step,
+        occurred_at=command.occurred_at,
+        recorded_at=now,
+        command_id=command.command_id,
+        command=_name(command),
+        actor=command.actor,
+        reasons=reasons,
+        document=document,
+        trace=command.trace,
+    )
+
+
+def _name(command: AnyCommand) -> str:
+    return str(command.__struct_config__.tag)
+
+
+def _refusal(
+    command: AnyCommand, standing: Standing | None, reasons: tuple[Reason, ...], now: datetime
+) -> DocumentEvent:
+    document = standing.document if standing else None
+    return DocumentEvent(
+        event_id=ids.refusal_id(command.document_id, command.command_id),
+        type=COMMAND_REFUSED,
+        source=document.source if document else command.source,
+        source_id=document.source_id if document else command.source_id,
+        document_id=command.document_id,
+        revision=document.revision if document else command.revision,
+        step=document.step if document else 0,
+        occurred_at=command.occurred_at,
+        recorded_at=now,
+        command_id=command.command_id,
+        command=_name(command),
+        actor=command.actor,
+        reasons=reasons,
+        document=document,
+        trace=command.trace,
+    )
+
+
+# --- content: submit and amend
+
+
+def _content(
+    command: Content, standing: Standing | None, snapshot: Snapshot, settings: RuleSettings, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    if standing is not None:
+        _check_amendable(command, standing)
+        _check_not_returned(standing, snapshot)
+        release(standing, snapshot)
+    policy = settings.policy(command.source)
+    outcome = _judge(command, snapshot, settings, policy)
+    document = _document(command, standing, outcome, policy, now)
+    after = _stand(document, command.command_id, snapshot)
+    if standing is not None and (taken := _taken_back(standing, after, snapshot)):
+        release(after, snapshot)
+        _count(standing, snapshot)
+        raise _Refused(*taken)
+    snapshot.documents[document.id] = after
+    return document, document.reasons
+
+
+def _check_amendable(command: Content, standing: Standing) -> None:
+    document = standing.document
+    if command.revision < document.revision:
+        raise _Refused(reason("stale_revision", revision=command.revision, current=document.revision))
+    if command.revision == document.revision:
+        raise _Refused(reason("content_conflict", revision=command.revision))
+    if document.state not in AMENDABLE:
+        raise _Refused(reason("wrong_state", state=document.state, command=_name(command)))
+    if command.document.kind is not document.kind:
+        raise _Refused(reason("kind_changed", old=document.kind, new=command.document.kind))
+
+
+def _check_not_returned(standing: Standing, snapshot: Snapshot) -> None:
+    """A sale that was partly taken back can't be changed or withdrawn: its goods would come back twice."""
+    original = snapshot.originals.get(standing.document.id)
+    if original is not None and any(original.returned.values()):
+        raise _Refused(reason("has_returns"))
+
+
+def _document(
+    command: Content, standing: Standing | None, outcome: _Outcome, policy: Policy, now: datetime
+) -> Document:
+    request = command.document
+    before = standing.document if standing else None
+    live = outcome.state in EXPIRABLE and KINDS[request.kind].takes_stock
+    return Document(
+        id=command.document_id,
+        source=command.source,
+        source_id=command.source_id,
+        kind=request.kind,
+        state=outcome.state,
+        revision=command.revision,
+        step=before.step + 1 if before else 1,
+        date=request.date,
+        received_at=before.received_at if before else command.recorded_at,
+        changed_at=now,
+        account=request.account,
+        payment=request.payment,
+        warehouse=request.warehouse,
+        to_warehouse=request.to_warehouse,
+        original_id=outcome.original_id,
+        original_date=request.original_date,
+        lines=outcome.lines,
+        totals=outcome.totals,
+        method=request.method,
+        reasons=outcome.reasons,
+        expires_at=now + policy.reservation if live and policy.reservation else None,
+        note=request.note,
+        currency=request.currency,
+    )
+
+
+def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy: Policy) -> _Outcome:
+    """The outcome of a document's content: rejected, backordered, held or cleared, with every reason."""
+    request = command.document
+    wrong = problems(request, settings.limits)
+    if wrong:
+        return _Outcome(State.REJECTED, wrong)
+    wrong = (*_closed(request, settings), *_unknown(request, snapshot))
+    if wrong:
+        return _Outcome(State.REJECTED, wrong)
+    if request.kind is Kind.RECEIPT:
+        amount = request.amount or 0
+        return _Outcome(State.CLEARED, (), (), Totals(gross=amount, net=amount, payable=amount))
+    original, wrong = _original(command, snapshot)
+    if not wrong:
+        rates_for, wrong = _rates(request, original, snapshot, settings)
+    if wrong:
+        return _Outcome(State.REJECTED, wrong)
+    priced, wrong = _price(request, rates_for, original, snapshot)
+    if wrong:
+        return _Outcome(State.REJECTED, wrong, original_id=original.document_id if original else None)
+    return _settle(command, priced, original, snapshot, policy)
+
+
+def _closed(request: DocumentRequest, settings: RuleSettings) -> list[Reason]:
+    until = settings.closed_until
+    if until is None or request.date > until or request.kind in (Kind.QUOTE, Kind.PURCHASE_ORDER):
+        return []
+    return [reason("closed_period", at="date", date=jalali(request.date), until=jalali(until))]
+
+
+def _unknown(request: DocumentRequest, snapshot: Snapshot) -> list[Reason]:
+    """Codes that master data doesn't have, or has switched off."""
+    wrong: list[Reason] = []
+    rule = KINDS[request.kind]
+    if request.account is not None:
+        account = snapshot.accounts.get(request.account)
+        if account is None or not account.active:
+            code = "unknown_account" if account is None else "inactive_account"
+            wrong.append(reason(code, at="account", code=request.account))
+    for field in ("warehouse", "to_warehouse"):
+        code = getattr(request, field)
+        if code is not None and not _has_warehouse(code, snapshot):
+            wrong.append(reason("unknown_warehouse", at=field, code=code))
+    needs_warehouse = rule.takes_stock or rule.brings_stock
+    for index, (number, line) in enumerate(zip(line_numbers(request.lines), request.lines, strict=True)):
+        product = snapshot.products.get(line.product)
+        if product is None or not product.active:
+            code = "unknown_product" if product is None else "inactive_product"
+            wrong.append(reason(code, at=f"lines[{index}].product", line=number, code=line.product))
+        if line.warehouse is not None and not _has_warehouse(line.warehouse, snapshot):
+            wrong.append(reason("unknown_warehouse", at=f"lines[{index}].warehouse", line=number, code=line.warehouse))
+        if (
+            needs_warehouse
+            and line.warehouse is None
+            and request.warehouse is None
+            and (not product or product.stocked)
+        ):
+            wrong.append(reason("warehouse_missing", at=f"lines[{index}].warehouse", line=number))
+    return wrong
+
+
+def _has_warehouse(code: str, snapshot: Snapshot) -> bool:
+    warehouse = snapshot.warehouses.get(code)
+    return warehouse is not None and warehouse.active
+
+
+def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tuple[Reason, ...]]:
+    """The sale a return takes back; None for other kinds, and for a sale only its date is known of."""
+    request = command.document
+    if request.original is None:
+        return None, ()
+    original_id = ids.original_id(command.source, request.original)
+    original = snapshot.originals.get(original_id)
+    if original is None and original_id in snapshot.documents:
+        original = snapshot.originals[original_id] = original_of(snapshot.documents[original_id].document)
+    if original is None:
+        if request.original_date is not None:
+            return None, ()
+        return None, (reason("original_unknown", at="original", original=request.original),)
+    if original.kind not in (Kind.SALES_INVOICE, Kind.SALES_ORDER) or original.state not in VALID_ORIGINAL:
+        return None, (reason("original_not_sale", at="original", original=request.original, state=original.state),)
+    if original.account != request.account:
+        return None, (reason("original_other_account", at="account", account=original.account),)
+    return original, ()
+
+
+def original_of(document: Document) -> Original:
+    """A sale as its returns see it, with nothing returned yet."""
+    lines = tuple(
+        SoldLine(line.product, line.attribute, line.quantity, line.unit_price, line.vat_percent, line.duty_percent)
+        for line in document.lines
+    )
+    return Original(document.id, document.kind, document.state, document.account, lines, {})
+
+
+_RatesFor = Callable[[str, str], tax.Rates]
+
+
+def _rates(
+    request: DocumentRequest, original: Original | None, snapshot: Snapshot, settings: RuleSettings
+) -> tuple[_RatesFor, tuple[Reason, ...]]:
+    """How a line finds its rates: a return from its original, everything else from its product and the date."""
+    rule = KINDS[request.kind]
+    if not rule.taxed:
+        return (lambda _product, _attribute: tax.EXEMPT), ()
+    if original is not None:
+        sold = {
+            (line.product, line.attribute): tax.Rates(line.vat_percent, line.duty_percent) for line in original.lines
+        }
+        return (lambda product, attribute: sold.get((product, attribute), tax.EXEMPT)), ()
+    day = request.original_date or request.date
+    general = tax.general_rates(settings.rates, day)
+    if general is None:
+        return (lambda _product, _attribute: tax.EXEMPT), (reason("no_tax_rate", at="date", date=jalali(day)),)
+    account = snapshot.accounts.get(request.account) if request.account else None
+    exempt = rule.sale and account is not None and account.vat_exempt
+    products = snapshot.products
+    return (lambda product, _: tax.product_rates(products[product], general, exempt_party=exempt)), ()
+
+
+def _price(
+    request: DocumentRequest, rates_for: _RatesFor, original: Original | None, snapshot: Snapshot
+) -> tuple[list[DocumentLine], tuple[Reason, ...]]:
+    wrong: list[Reason] = []
+    priced: list[DocumentLine] = []
+    taxed = KINDS[request.kind].taxed
+    prices = {(line.product, line.attribute): line.unit_price for line in original.lines} if original else {}
+    for index, (number, line) in enumerate(zip(line_numbers(request.lines), request.lines, strict=True)):
+        price = line.unit_price
+        if price is None:
+            price = prices.get((line.product, line.attribute), snapshot.products[line.product].price)
+        if price is None:
+            if taxed:
+                wrong.append(reason("price_missing", at=f"lines[{index}].unit_price", line=number, code=line.product))
+                continue
+            price = 0
+        rates = rates_for(line.product, line.attribute)
+        gross, discount, net, vat, duty = tax.line_amounts(price, line.quantity, line.discount, rates)
+        if net < 0:
+            wrong.append(
+                reason("discount_too_large", at=f"lines[{index}].discount", line=number, discount=discount, gross=gross)
+            )
+        priced.append(
+            DocumentLine(
+                number=number,
+                product=line.product,
+                quantity=line.quantity,
+                unit_price=price,
+                discount=discount,
+                warehouse=line.warehouse or request.warehouse,
+                attribute=line.attribute,
+                net=net,
+                vat=vat,
+                duty=duty,
+                payable=net + vat + duty,
+                vat_percent=rates.vat,
+                duty_percent=rates.duty,
+            )
+        )
+    if sum(line.payable + line.discount for line in priced) > MAX_AMOUNT:
+        wrong.append(reason("amount_too_large", at="lines", limit=MAX_AMOUNT))
+    if original is not None and not wrong:
+        wrong.extend(_returnable(priced, original))
+    return priced, tuple(wrong)
+
+
+def _returnable(lines: Sequence[DocumentLine], original: Original) -> list[Reason]:
+    """A return takes back at most what was sold and not yet returned, per product and attribute."""
+    left: dict[tuple[str, str], Decimal] = {}
+    for sold in original.lines:
+        key = (sold.product, sold.attribute)
+        left[key] = left.get(key, ZERO) + sold.quantity
+    for key, quantity in original.returned.items():
+        left[key] = left.get(key, ZERO) - quantity
+    wrong = []
+    for line in lines:
+        key = (line.product, line.attribute)
+        remaining = left.get(key, ZERO)
+        if line.quantity > remaining:
+            wrong.append(
+                reason(
+                    "return_too_much",
+                    line=line.number,
+                    product=line.product,
+                    left=quantity_text(max(remaining, ZERO)),
+                    wanted=quantity_text(line.quantity),
+                )
+            )
+        left[key] = remaining - line.quantity
+    return wrong
+
+
+def _settle(
+    command: Content, priced: list[DocumentLine], original: Original | None, snapshot: Snapshot, policy: Policy
+) -> _Outcome:
+    """Stock, the source's tax and credit, in this order: the first that forbids wins, those that hold add up."""
+    request = command.document
+    original_id = original.document_id if original else None
+    lines = priced
+    reasons: tuple[Reason, ...] = ()
+    if KINDS[request.kind].takes_stock:
+        lines, reasons, short = _reserve(priced, snapshot, policy.stock)
+        if short and policy.stock is StockPolicy.ALL_OR_NOTHING:
+            return _Outcome(State.REJECTED, reasons, tuple(lines), tax.totals(lines), original_id)
+        if policy.stock is StockPolicy.PARTIAL and not any(line.quantity for line in lines):
+            return _Outcome(State.REJECTED, reasons, tuple(lines), tax.totals(lines), original_id)
+    totals = tax.totals(lines)
+    differences = _tax_differences(request, priced, policy)
+    if KINDS[request.kind].takes_stock and short and policy.stock is StockPolicy.BACKORDER:
+        return _Outcome(State.BACKORDERED, (*reasons, *differences), tuple(lines), totals, original_id)
+    effect = credit_effect(request)
+    account = snapshot.accounts[request.account] if request.account else None
+    state, credit_reasons = _credit(effect, totals.payable, account, command.source, policy)
+    if differences and state is State.CLEARED:
+        state = State.HELD
+    return _Outcome(state, (*reasons, *differences, *credit_reasons), tuple(lines), totals, original_id)
+
+
+def _reserve(
+    priced: list[DocumentLine], snapshot: Snapshot, policy: StockPolicy
+) -> tuple[list[DocumentLine], tuple[Reason, ...], bool]:
+    """The lines with what each one gets; under the partial policy they are cut to it and priced again."""
+    products = snapshot.products
+    stocked = [line for line in priced if line.warehouse and products[line.product].stocked]
+    demands = [(StockKey(line.product, line.warehouse or "", line.attribute), line.quantity) for line in stocked]
+    given = reservation.allot(demands, snapshot.stock, policy)
+    gets = {line.number: take for line, take in zip(stocked, given, strict=True)}
+    short = any(take < line.quantity for line, take in zip(stocked, given, strict=True))
+    lines = [
+        msgspec.structs.replace(line, reserved=gets[line.number]) if line.number in gets else line for line in priced
+    ]
+    if not short:
+        return lines, (), False
+    reasons = []
+    for index, line in enumerate(lines):
+        if line.number not in gets or (line.reserved == line.quantity):
+            continue
+        missing = line.quantity - line.reserved
+        match policy:
+            case StockPolicy.ALL_OR_NOTHING:
+                why = _short_reason(line, demands, snapshot)
+                if why:
+                    reasons.append(why)
+            case StockPolicy.PARTIAL:
+                reasons.append(
+                    reason(
+                        "stock_partly",
+                        line=line.number,
+                        product=line.product,
+                        reserved=quantity_text(line.reserved),
+                        wanted=quantity_text(line.quantity),
+                    )
+                )
+                lines[index] = _cut(line, missing)
+            case StockPolicy.BACKORDER:
+                reasons.append(_backordered(line, missing))
+                lines[index] = msgspec.structs.replace(line, short=missing)
+    return lines, tuple(reasons), True
+
+
+def _short_reason(line: DocumentLine, demands: Sequence[reservation.Demand], snapshot: Snapshot) -> Reason | None:
+    """Why an all-or-nothing document fails on this line: all its lines of that stock together want too much."""
+    key = StockKey(line.product, line.warehouse or "", line.attribute)
+    wanted = sum((quantity for other, quantity in demands if other == key), ZERO)
+    sellable = max(snapshot.level(key).sellable, ZERO)
+    if wanted <= sellable:
+        return None
+    return reason(
+        "stock_short",
+        line=line.number,
+        product=line.product,
+        warehouse=line.warehouse,
+        sellable=quantity_text(sellable),
+        wanted=quantity_text(wanted),
+    )
+
+
+def _backordered(line: DocumentLine, missing: Decimal) -> Reason:
+    return reason("backordered", line=line.number, product=line.product, short=quantity_text(missing))
+
+
+def _cut(line: DocumentLine, missing: Decimal) -> DocumentLine:
+    """A line reduced to what it got; its discount in proportion, rounded half-up."""
+    got = line.reserved
+    discount = tax.half_up(line.discount, got / line.quantity) if line.discount else 0
+    rates = tax.Rates(line.vat_percent, line.duty_percent)
+    amounts = tax.line_amounts(line.unit_price, got, discount, rates)
+    return msgspec.structs.replace(
+        line,
+        quantity=got,
+        short=missing,
+        discount=discount,
+        net=amounts.net,
+        vat=amounts.vat,
+        duty=amounts.duty,
+        payable=amounts.payable,
+    )
+
+
+def _tax_differences(request: DocumentRequest, priced: Sequence[DocumentLine], policy: Policy) -> list[Reason]:
+    """Where the source's own tax, on the lines as it sent them, differs from ours by more than the tolerance."""
+    found = []
+    for index, (sent, line) in enumerate(zip(request.lines, priced, strict=True)):
+        if sent.vat is None and sent.duty is None:
+            continue
+        theirs = (line.vat if sent.vat is None else sent.vat) + (line.duty if sent.duty is None else sent.duty)
+        ours = line.vat + line.duty
+        if abs(theirs - ours) > policy.tax_tolerance:
+            found.append(reason("tax_difference", at=f"lines[{index}].vat", line=line.number, theirs=theirs, ours=ours))
+    if request.tax is not None:
+        ours = sum(line.vat + line.duty for line in priced)
+        if abs(request.tax - ours) > policy.tax_tolerance:
+            found.append(reason("tax_difference", at="tax", theirs=request.tax, ours=ours))
+    return found
+
+
+def _credit(
+    effect: int, payable: int, account: AccountLedger | None, source: str, policy: Policy
+) -> tuple[State, tuple[Reason, ...]]:
+    if effect <= 0 or account is None:
+        return State.CLEARED, ()
+    instant = credit.instant_credit(account)
+    if payable > instant:
+        state = State.HELD if policy.credit is CreditPolicy.HOLD else State.REJECTED
+        return state, (reason("credit_exceeded", payable=payable, instant=instant),)
+    if policy.approval:
+        return State.HELD, (reason("approval_rule", source=source),)
+    return State.CLEARED, ()
+
+
+# --- what a document holds
+
+
+def _stand(document: Document, content_id: UUID, snapshot: Snapshot) -> Standing:
+    """The document with what its state lets it hold, counted in the snapshot."""
+    standing = Standing(document, content_id, tuple(_movements(document, snapshot)), _hold(document))
+    _count(standing, snapshot)
+    return standing
+
+
+def _movements(document: Document, snapshot: Snapshot) -> Iterable[Movement]:
+    """Goods leave stock as soon as they are reserved, held or not; they come in once the document is cleared."""
+    rule = KINDS[document.kind]
+    takes = rule.takes_stock and document.state in (*CANCELLABLE, State.POSTING)
+    brings = rule.brings_stock and document.state in (State.CLEARED, State.POST_FAILED)
+    for line in document.lines if takes or brings else ():
+        if not line.warehouse or not snapshot.products[line.product].stocked:
+            continue
+        if takes and line.reserved:
+            key = StockKey(line.product, line.warehouse, line.attribute)
+            yield Movement(document.id, line.number, key, line.reserved, outgoing=True)
+        if brings:
+            key = StockKey(line.product, document.to_warehouse or line.warehouse, line.attribute)
+            yield Movement(document.id, line.number, key, line.quantity, outgoing=False)
+
+
+def _hold(document: Document) -> CreditHold | None:
+    effect = credit_effect(document)
+    if not effect or document.account is None or document.state not in (*POSTABLE, State.POSTING):
+        return None
+    return CreditHold(document.id, document.account, effect * document.totals.payable)
+
+
+def _count(standing: Standing, snapshot: Snapshot) -> None:
+    reservation.apply(standing.movements, snapshot)
+    credit.apply(standing.hold, snapshot)
+    _count_returned(standing.document, snapshot, 1)
+
+
+def release(standing: Standing, snapshot: Snapshot) -> None:
+    """Take back everything a document holds from the snapshot's sums."""
+    reservation.withdraw(standing.movements, snapshot)
+    credit.withdraw(standing.hold, snapshot)
+    _count_returned(standing.document, snapshot, -1)
+
+
+def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
+    if document.original_id is None or document.state in NOT_RETURNING:
+        return
+    original = snapshot.originals.get(document.original_id)
+    if original is None:
+        return
+    for line in document.lines:
+        key = (line.product, line.attribute)
+        original.returned[key] = original.returned.get(key, ZERO) + sign * line.quantity
+
+
+def _taken_back(before: Standing, after: Standing, snapshot: Snapshot) -> list[Reason]:
+    """Goods or credit the document had given that others already use: what it brought can't simply vanish."""
+    reasons = []
+    gave: dict[StockKey, Decimal] = {}
+    for movement in before.movements:
+        if not movement.outgoing:
+            gave[movement.key] = gave.get(movement.key, ZERO) + movement.quantity
+    for movement in after.movements:
+        if not movement.outgoing and movement.key in gave:
+            gave[movement.key] -= movement.quantity
+    for key, less in gave.items():
+        if less > 0 and snapshot.level(key).sellable < 0:
+            reasons.append(reason("goods_in_use", product=key.product))
+    had = -before.hold.amount if before.hold and before.hold.amount < 0 else 0
+    keeps = -after.hold.amount if after.hold and after.hold.amount < 0 else 0
+    if had > keeps and before.hold and credit.instant_credit(snapshot.accounts[before.hold.account]) < 0:
+        reasons.append(reason("credit_in_use"))
+    return reasons
+
+
+# --- commands on a document that exists
+
+_OnDocument = Approve | Refuse | Cancel | Expire | Reconsider | PostingStarted | PostingSucceeded | PostingFailed
+
+
+def _on_document(
+    command: _OnDocument, standing: Standing, snapshot: Snapshot, settings: RuleSettings, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    match command:
+        case Approve():
+            return _approve(command, standing, snapshot, settings, now)
+        case Refuse():
+            approval = Approval(command.actor, now, approved=False, note=command.note)
+            why = reason("refused", note=command.note or command.actor)
+            return _end(command, standing, snapshot, now, {State.HELD}, State.REJECTED, why, approval=approval)
+        case Cancel():
+            why = reason("cancelled", note=command.note or command.actor)
+            return _end(command, standing, snapshot, now, CANCELLABLE, State.CANCELLED, why)
+        case Expire():
+            if standing.document.expires_at != command.due:
+                raise _Refused(reason("not_due", due=jalali_time(command.due)))
+            why = reason("expired", due=jalali_time(command.due))
+            return _end(command, standing, snapshot, now, EXPIRABLE, State.EXPIRED, why)
+        case Reconsider():
+            return _reconsider(command, standing, snapshot, settings, now)
+        case PostingStarted():
+            _require(command, standing, POSTABLE)
+            return _move(standing, snapshot, now, State.POSTING, ())
+        case PostingSucceeded():
+            return _posted(command, standing, snapshot, now)
+        case PostingFailed():
+            _require(command, standing, {State.POSTING, State.CLEARED})
+            why = reason("posting_failed", message=command.message, number=command.error_number)
+            posting = Posting(error=command.message, error_number=command.error_number)
+            return _move(standing, snapshot, now, State.POST_FAILED, (why,), posting=posting)
+
+
+def _require(command: _OnDocument, standing: Standing, states: Iterable[State]) -> None:
+    state = standing.document.state
+    if state not in states:
+        raise _Refused(reason("wrong_state", state=state, command=_name(command)))
+
+
+def _move(
+    standing: Standing, snapshot: Snapshot, now: datetime, state: State, reasons: tuple[Reason, ...], **changes: object
+) -> tuple[Document, tuple[Reason, ...]]:
+    """The document in another state, holding what that state lets it hold."""
+    before = standing.document
+    document = msgspec.structs.replace(
+        before, state=state, step=before.step + 1, changed_at=now, reasons=reasons, **changes
+    )
+    release(standing, snapshot)
+    snapshot.documents[document.id] = _stand(document, standing.content_id, snapshot)
+    return document, reasons
+
+
+def _end(
+    command: _OnDocument,
+    standing: Standing,
+    snapshot: Snapshot,
+    now: datetime,
+    allowed: Iterable[State],
+    state: State,
+    why: Reason,
+    **changes: object,
+) -> tuple[Document, tuple[Reason, ...]]:
+    """A final state that gives everything back, unless others already live on what the document brought."""
+    _require(command, standing, allowed)
+    _check_not_returned(standing, snapshot)
+    moved = _move(standing, snapshot, now, state, (why,), expires_at=None, **changes)
+    after = snapshot.documents[standing.document.id]
+    if taken := _taken_back(standing, after, snapshot):
+        release(after, snapshot)
+        _count(standing, snapshot)
+        snapshot.documents[standing.document.id] = standing
+        raise _Refused(*taken)
+    return moved
+
+
+def _approve(
+    command: Approve, standing: Standing, snapshot: Snapshot, settings: RuleSettings, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    _require(command, standing, {State.HELD})
+    document = standing.document
+    ttl = settings.policy(document.source).reservation
+    return _move(
+        standing,
+        snapshot,
+        now,
+        State.CLEARED,
+        (reason("approved", actor=command.actor),),
+        approval=Approval(command.actor, now, approved=True, note=command.note),
+        expires_at=now + ttl if ttl and document.expires_at else None,
+    )
+
+
+def _reconsider(
+    command: Reconsider, standing: Standing, snapshot: Snapshot, settings: RuleSettings, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    """Give a backordered document what has come in; complete, it goes on to the credit check."""
+    _require(command, standing, {State.BACKORDERED})
+    document = standing.document
+    waiting = [line for line in document.lines if line.short]
+    demands = [(StockKey(line.product, line.warehouse or "", line.attribute), line.short) for line in waiting]
+    given = reservation.allot(demands, snapshot.stock, StockPolicy.BACKORDER)
+    if not any(given):
+        raise _Refused(reason("still_short"))
+    gets = {line.number: take for line, take in zip(waiting, given, strict=True)}
+    lines = tuple(
+        msgspec.structs.replace(line, reserved=line.reserved + take, short=line.short - take)
+        if (take := gets.get(line.number))
+        else line
+        for line in document.lines
+    )
+    still = tuple(_backordered(line, line.short) for line in lines if line.short)
+    if still:
+        return _move(standing, snapshot, now, State.BACKORDERED, still, lines=lines)
+    account = snapshot.accounts[document.account] if document.account else None
+    policy = settings.policy(document.source)
+    state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
+    differences = tuple(why for why in document.reasons if why.code == "tax_difference")
+    if differences and state is State.CLEARED:
+        state = State.HELD
+    if state is State.REJECTED:
+        lines = tuple(msgspec.structs.replace(line, reserved=ZERO) for line in lines)
+    return _move(standing, snapshot, now, state, (*differences, *reasons), lines=lines)
+
+
+def _posted(
+    command: PostingSucceeded, standing: Standing, snapshot: Snapshot, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    """Posted: what the document holds stays counted until the books' own figures are newer than the posting."""
+    _require(command, standing, (*POSTABLE, State.POSTING))
+    before = standing.document
+    document = msgspec.structs.replace(
+        before,
+        state=State.POSTED,
+        step=before.step + 1,
+        changed_at=now,
+        reasons=(),
+        expires_at=None,
+        posting=Posting(number=command.number, posted_at=command.posted_at),
+    )
+    release(standing, snapshot)
+    counted = msgspec.structs.replace(document, state=State.CLEARED)
+    movements = tuple(
+        msgspec.structs.replace(movement, posted_at=command.posted_at)
+        for movement in _movements(counted, snapshot)
+        if not _is_newer(snapshot.level(movement.key).as_of, command.posted_at)
+    )
+    hold = _hold(counted)
+    if hold is not None:
+        account = snapshot.accounts[hold.account]
+        hold = (
+            None
+            if _is_newer(account.as_of, command.posted_at)
+            else msgspec.structs.replace(hold, posted_at=command.posted_at)
+        )
+    after = Standing(document, standing.content_id, movements, hold)
+    _count(after, snapshot)
+    snapshot.documents[document.id] = after
+    return document, ()
+
+
+def _is_newer(as_of: datetime | None, posted_at: datetime) -> bool:
+    return as_of is not None and as_of > posted_at
+
+
+def quantity_text(quantity: Decimal) -> str:
+    """A quantity as people read it: no trailing zeros, no exponent."""
+    return f"{quantity.normalize():f}"

@@ -1,0 +1,71 @@
+"""Master data, as it comes from the books (or from files), keyed by code on the compacted ``master.*`` topics."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+
+class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A customer, supplier or other party. ``vat_exempt`` bodies pay no VAT and no duty."""
+
+    code: str
+    name: str
+    vat_exempt: bool = False
+    active: bool = True
+    phones: tuple[str, ...] = ()
+    city: str | None = None
+    cost_centre: str | None = None
+    group: str | None = None
+
+
+class Product(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Goods or a service (``stocked`` false: nothing to reserve). Own percents override the general rates."""
+
+    code: str
+    name: str
+    unit: str = "عدد"
+    price: int | None = None
+    """Rials for one unit, when a document names none."""
+    vat_exempt: bool = False
+    vat_percent: Decimal | None = None
+    duty_percent: Decimal | None = None
+    stocked: bool = True
+    active: bool = True
+    group: str | None = None
+    second_unit: str | None = None
+    barcode: str | None = None
+
+
+class Warehouse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A place goods are kept in."""
+
+    code: str
+    name: str
+    active: bool = True
+
+
+class Stock(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the books say is on hand, by their own clock; an older ``as_of`` never overwrites a newer one."""
+
+    product: str
+    warehouse: str
+    on_hand: Decimal
+    as_of: datetime
+    attribute: str = ""
+
+
+class Finance(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A customer's standing in the books, in rials. ``balance`` above zero is what the customer owes."""
+
+    account: str
+    as_of: datetime
+    direct: int = 0
+    documentary: int = 0
+    balance: int = 0
+    uncleared_cheques: int = 0
+    returned_cheques: int = 0
+    """Shown to people; no part of the credit sum (golden figure 2)."""
+
+
+Master = Account | Product | Warehouse | Stock | Finance

@@ -1,0 +1,162 @@
+"""Why: every code a decision can carry, with its sentence in Persian and in English.
+
+A sentence is a ``str.format`` template over the reason's data; the table is what the documentation is made from.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One cause of an outcome. ``line`` is the line's number, ``field`` the path of the field in the request."""
+
+    code: str
+    fa: str
+    en: str
+    line: int | None = None
+    field: str | None = None
+
+
+SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    # what was sent
+    "lines_missing": ("سند هیچ ردیفی ندارد", "the document has no lines"),
+    "too_many_lines": (
+        "سند {count} ردیف دارد؛ حداکثر {limit} ردیف",
+        "{count} lines; at most {limit} are taken",
+    ),
+    "duplicate_line": ("شمارهٔ ردیف {number} تکراری است", "line number {number} is used twice"),
+    "line_number": ("شمارهٔ ردیف باید از ۱ به بالا باشد", "a line number must be 1 or more"),
+    "quantity_not_positive": (
+        "مقدار باید بزرگ‌تر از صفر باشد؛ {value} آمده است",
+        "the quantity must be above zero; it is {value}",
+    ),
+    "quantity_decimals": (
+        "مقدار {value} بیش از ۵ رقم اعشار دارد",
+        "the quantity {value} has more than 5 decimal places",
+    ),
+    "quantity_absurd": (
+        "مقدار {value} از حد {limit} بیشتر است",
+        "the quantity {value} is above the limit of {limit}",
+    ),
+    "amount_negative": (
+        "مبلغ نمی‌تواند منفی باشد؛ {value} آمده است",
+        "the amount can't be negative; it is {value}",
+    ),
+    "amount_too_large": ("مبلغ از {limit} ریال بیشتر است", "the amount is above {limit} rials"),
+    "amount_missing": ("مبلغ باید بزرگ‌تر از صفر باشد", "the amount must be above zero"),
+    "discount_too_large": (
+        "تخفیف {discount} از مبلغ ردیف {gross} بیشتر است",
+        "the discount {discount} is more than the line's {gross}",
+    ),
+    "currency": (
+        "ارز {value} پذیرفته نیست؛ مبلغ‌ها باید ریال (IRR) باشند",
+        "currency {value} isn't taken; amounts are rials (IRR)",
+    ),
+    "field_missing": ("برای این نوع سند {field} لازم است", "this kind of document needs {field}"),
+    "field_not_wanted": ("برای این نوع سند {field} معنا ندارد", "this kind of document has no {field}"),
+    "same_warehouse": ("انبار مبدأ و مقصد یکی است", "the transfer's two warehouses are the same"),
+    "invalid_code": (
+        "{field} نباید خالی یا بلندتر از {limit} نویسه باشد",
+        "{field} must have 1 to {limit} characters, none of them a control character",
+    ),
+    "revision": ("شمارهٔ ویرایش باید از ۱ به بالا باشد", "the revision must be 1 or more"),
+    # master data
+    "unknown_product": ("کالای {code} تعریف نشده است", "product {code} isn't known"),
+    "inactive_product": ("کالای {code} غیرفعال است", "product {code} is inactive"),
+    "unknown_warehouse": ("انبار {code} تعریف نشده است", "warehouse {code} isn't known"),
+    "warehouse_missing": (
+        "انبار نه در سربرگ آمده است و نه در ردیف",
+        "no warehouse is named, on the line or the header",
+    ),
+    "unknown_account": ("حساب {code} تعریف نشده است", "account {code} isn't known"),
+    "inactive_account": ("حساب {code} غیرفعال است", "account {code} is inactive"),
+    "price_missing": (
+        "کالای {code} نه در سند قیمت دارد و نه در تعریف کالا",
+        "product {code} has no price, in the document or in its master data",
+    ),
+    # rules
+    "closed_period": (
+        "تاریخ {date} در دورهٔ مالی بسته است (تا {until})",
+        "{date} lies in a closed fiscal period (up to {until})",
+    ),
+    "no_tax_rate": ("برای تاریخ {date} نرخ مالیاتی تعریف نشده است", "no tax rate is configured for {date}"),
+    "stock_short": (
+        "موجودی قابل فروش {product} در انبار {warehouse} {sellable} است؛ {wanted} خواسته شده",
+        "{product} in warehouse {warehouse}: {sellable} sellable, {wanted} wanted",
+    ),
+    "stock_partly": (
+        "از {product} فقط {reserved} از {wanted} تأمین شد",
+        "{product}: only {reserved} of {wanted} could be taken",
+    ),
+    "backordered": ("{short} از {product} در انتظار موجودی است", "{short} of {product} waits for stock"),
+    "credit_exceeded": (
+        "مبلغ {payable} از اعتبار لحظه‌ای {instant} بیشتر است",
+        "{payable} is above the instant credit of {instant}",
+    ),
+    "tax_difference": (
+        "مالیات فرستنده {theirs} و محاسبهٔ ما {ours} است",
+        "the source's tax is {theirs}, ours {ours}",
+    ),
+    "original_unknown": ("سند اصلی {original} پیدا نشد", "the original document {original} isn't known"),
+    "original_not_sale": (
+        "سند اصلی {original} فاکتور فروش معتبری نیست",
+        "the original {original} isn't a valid sale (it is {state})",
+    ),
+    "original_other_account": (
+        "سند اصلی از حساب دیگری است ({account})",
+        "the original belongs to another account ({account})",
+    ),
+    "return_too_much": (
+        "از {product} حداکثر {left} قابل برگشت است؛ {wanted} خواسته شده",
+        "{product}: at most {left} can be returned, {wanted} asked",
+    ),
+    "approval_rule": (
+        "سیاست مبدأ {source} تأیید دستی می‌خواهد",
+        "the policy of {source} asks for an approval",
+    ),
+    # commands
+    "unknown_document": ("سندی با این شناسه نیست", "there is no document with this id"),
+    "stale_revision": (
+        "ویرایش {revision} از ویرایش موجود {current} قدیمی‌تر است",
+        "revision {revision} is older than the present {current}",
+    ),
+    "content_conflict": (
+        "ویرایش {revision} پیش‌تر با محتوای دیگری رسیده است",
+        "revision {revision} came before with other content",
+    ),
+    "kind_changed": (
+        "نوع سند را نمی‌توان از {old} به {new} تغییر داد",
+        "a document's kind can't change from {old} to {new}",
+    ),
+    "wrong_state": (
+        "سند در وضعیت {state} است؛ {command} ممکن نیست",
+        "the document is {state}; {command} isn't possible",
+    ),
+    "goods_in_use": (
+        "کالای {product} این سند رزرو یا فروخته شده است",
+        "the goods of {product} this document brought are already promised",
+    ),
+    "credit_in_use": ("اعتبار حاصل از این سند مصرف شده است", "the credit this document gave is already used"),
+    "has_returns": ("از این سند برگشت ثبت شده است", "some of this document was already returned"),
+    "not_due": ("زمان انقضا {due} نرسیده یا تغییر کرده است", "the reservation isn't due to expire ({due})"),
+    "still_short": ("موجودی هنوز کافی نیست", "the stock still isn't enough"),
+    "expired": ("مهلت رزرو در {due} تمام شد", "the reservation ran out at {due}"),
+    "cancelled": ("سند لغو شد: {note}", "cancelled: {note}"),
+    "refused": ("سند رد شد: {note}", "refused by an approver: {note}"),
+    "approved": ("سند را {actor} تأیید کرد", "approved by {actor}"),
+    "posting_failed": (
+        "حسابگر سند را نپذیرفت: {message} ({number})",
+        "the books refused the document: {message} ({number})",
+    ),
+}
+
+
+def reason(code: str, /, *, line: int | None = None, at: str | None = None, **data: object) -> Reason:
+    """The reason with its two sentences filled in. KeyError if the code isn't in the table.
+
+    Whole numbers are grouped; data for sentences goes in as keywords, the field's path as ``at``.
+    """
+    fa, en = SENTENCES[code]
+    shown = {key: f"{value:,}" if type(value) is int else value for key, value in data.items()}
+    return Reason(code, fa.format_map(shown), en.format_map(shown), line, at)
