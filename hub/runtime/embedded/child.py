@@ -96,7 +96,7 @@ async def run(
 def _environment() -> dict[str, str]:
     """A small one, so that no JAVA_TOOL_OPTIONS or PGDATA of the user's shell changes what we start."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed_on, "LC_ALL": "C", "TZ": "UTC"}
+    return {**passed_on, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 async def wait(process: subprocess.Popen[bytes]) -> int:
@@ -155,7 +155,7 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 class DirectoryLock:
-    """Held by the one hub that runs a server in `directory`; the kernel frees it when that hub ends, however it ends."""
+    """Held by the hub that runs a server in `directory`; the kernel frees it when that hub ends, however it ends."""
 
     def __init__(self, directory: Path, *, server: str) -> None:
         self._path = directory / "lock"
@@ -163,13 +163,14 @@ class DirectoryLock:
         self._file: IO[bytes] | None = None
 
     def acquire(self) -> None:
-        """Take the lock; nothing happens if it is ours already.
+        """Make the directory if need be and take its lock; nothing happens if it is ours already.
 
         Raises:
             EmbeddedError: another process has it.
         """
         if self._file is not None:
             return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,27 +197,3 @@ def require_space(directory: Path, megabytes: int, *, server: str) -> None:
             f"{server} needs {megabytes} MB of free disk space in {directory}, but only {free} MB are left. "
             "Free some space, or use a data directory on another disk."
         )
-
-
-def explain_death(server: str, log: Path, since: int) -> EmbeddedError:
-    """Why `server` ended while starting, told by what it wrote to `log` after the first `since` bytes."""
-    lines = _lines_after(log, since)
-    if any("No space left on device" in line for line in lines):
-        return EmbeddedError(
-            f"{server} could not start because the disk that holds {log.parent} is full. Free some space and try again."
-        )
-    if any("Address already in use" in line for line in lines):
-        return EmbeddedError(
-            f"{server} could not start because another program took its port in the meantime. Try again."
-        )
-    last = "\n".join(f"    {line}" for line in lines[-8:]) or "    (nothing)"
-    return EmbeddedError(f"{server} ended while it was starting. The last lines of {log} say:\n{last}")
-
-
-def _lines_after(log: Path, since: int) -> list[str]:
-    try:
-        with log.open("rb") as file:
-            file.seek(since)
-            return file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return []

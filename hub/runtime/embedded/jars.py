@@ -4,11 +4,15 @@ The lock was written from Maven's own resolution of kafka_2.13 and log4j-slf4j-i
 resolution of this tree mixes versions of kafka-clients.
 """
 
+import asyncio
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,8 @@ LOCK = Path(__file__).with_name("kafka-jars.lock")
 _THREADS = 8
 _ATTEMPTS = 3
 _REPORT_EVERY = 10
+_PARTIAL = ".partial-"
+_ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +51,72 @@ def locked_jars(lock: Path = LOCK) -> list[Jar]:
     return jars
 
 
-def fetch_jars(cache: Path, report: Callable[[str], None], jars: list[Jar] | None = None) -> list[Path]:
+async def fetch_jars(cache: Path, report: Callable[[str], None], jars: Sequence[Jar] | None = None) -> list[Path]:
     """Paths of the jars in `cache`, every one verified; what is missing is downloaded first.
 
     A jar gets its name in `cache` only when it is whole and verified: an interrupted download is never taken for one.
 
     Raises:
-        EmbeddedError: a jar can't be downloaded, or is not the file the lock names.
+        EmbeddedError: a jar can't be downloaded or written, or is not the file the lock names.
     """
     jars = locked_jars() if jars is None else jars
-    cache.mkdir(parents=True, exist_ok=True)
-    missing = [jar for jar in jars if not (cache / jar.name).exists()]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="jars") as pool:
-        if missing:
-            report(f"Downloading Apache Kafka: {len(missing)} files, once ...")
-            downloads = [pool.submit(_download, jar, cache) for jar in missing]
-            try:
-                for done, download in enumerate(as_completed(downloads), 1):
-                    download.result()
-                    if done % _REPORT_EVERY == 0 or done == len(missing):
-                        report(f"Downloading Apache Kafka: {done} of {len(missing)} files")
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        for _ in pool.map(lambda jar: _verify(jar, cache / jar.name), jars):
-            pass
+    missing = _missing(jars, cache)
+    if missing:
+        await _download_all(missing, cache, report)
+    await asyncio.gather(*(asyncio.to_thread(_verify, jar, cache / jar.name) for jar in jars))
     return [cache / jar.name for jar in jars]
+
+
+async def _download_all(jars: Sequence[Jar], cache: Path, report: Callable[[str], None]) -> None:
+    """Download `jars` in a few threads; the first failure, or being cancelled, ends it at once.
+
+    The threads are daemons and not a pool's: Ctrl-C must not wait for a slow network.
+    """
+    report(f"Downloading Apache Kafka: {len(jars)} files, this once ...")
+    loop = asyncio.get_running_loop()
+    waiting = deque(jars)
+    outcomes: asyncio.Queue[EmbeddedError | None] = asyncio.Queue()
+
+    def work() -> None:
+        while waiting:
+            outcome: EmbeddedError | None = None
+            try:
+                _download(waiting.popleft(), cache)
+            except IndexError:
+                return
+            except EmbeddedError as problem:
+                outcome = problem
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(outcomes.put_nowait, outcome)
+
+    for number in range(_THREADS):
+        threading.Thread(target=work, name=f"jars-{number}", daemon=True).start()
+    try:
+        for done in range(1, len(jars) + 1):
+            problem = await outcomes.get()
+            if problem is not None:
+                raise problem
+            if done % _REPORT_EVERY == 0 or done == len(jars):
+                report(f"Downloading Apache Kafka: {done} of {len(jars)} files")
+    finally:
+        waiting.clear()
+
+
+def _missing(jars: Sequence[Jar], cache: Path) -> list[Jar]:
+    """What has still to be downloaded to `cache`, which is made and rid of what interrupted downloads left.
+
+    A young directory is left alone: it may belong to another process that is downloading now.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    for partial in cache.glob(f"{_PARTIAL}*"):
+        if time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)
+    return [jar for jar in jars if not (cache / jar.name).exists()]
 
 
 def _download(jar: Jar, cache: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
+        with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=cache) as partial:
             file = _resolve(jar, Path(partial))
             _verify(jar, file)
             file.replace(cache / jar.name)

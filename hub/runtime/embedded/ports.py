@@ -43,10 +43,11 @@ def free_port() -> int:
     )
 
 
-def choose_port(asked: int, kept: Path, *, server: str) -> int:
+def choose_port(asked: int, kept: Path, *, server: str, other_than: int = 0) -> int:
     """The port `server` is to listen on, written to the file `kept` for the next run.
 
-    `asked` is binding when it isn't 0. Otherwise yesterday's port is used if it is still free, else a new one.
+    `asked` is binding when it isn't 0. Otherwise yesterday's port is used if it is still free, else a new one;
+    never `other_than`, which is about to be used.
 
     Raises:
         EmbeddedError: `asked` is in use.
@@ -57,7 +58,7 @@ def choose_port(asked: int, kept: Path, *, server: str) -> int:
             "End that program, or choose another port (0 lets Peyvand choose)."
         )
     port = asked or _kept_port(kept)
-    if not port or not is_free(port):
+    while port in (0, other_than) or not is_free(port):
         port = free_port()
     kept.write_text(f"{port}\n", encoding="ascii")
     return port

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hub.runtime.embedded import child
-from hub.runtime.embedded.errors import EmbeddedError
+from hub.runtime.embedded.errors import EmbeddedError, explain_death, explain_os_error
 from hub.runtime.embedded.ports import LOOPBACK, choose_port
 
 USER = "peyvand"
@@ -88,20 +88,23 @@ class EmbeddedPostgres:
         """
         if self.running:
             raise EmbeddedError(f"PostgreSQL in {self._directory} is running already; stop it first.")
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
         try:
+            self._lock.acquire()
             return await self._start()
+        except OSError as problem:
+            self.kill()
+            raise explain_os_error("PostgreSQL", self._directory, problem) from problem
         except BaseException:
             self.kill()
             raise
 
     async def _start(self) -> str:
         binaries = find_binaries()
-        account = await asyncio.to_thread(_unprivileged_account)
+        account = await asyncio.to_thread(_unprivileged_account, self._data)
         if account is not None:
-            _let_traverse(self._directory, self._report)
-            _let_traverse(binaries, self._report)
+            _let_pass(self._directory, self._report)
+            _let_pass(binaries, self._report)
+            _let_read(binaries.parent, self._report)
         if await child.end_leftovers(self._data, binaries / "postgres", _STOP_SECONDS):
             self._report("Ended a PostgreSQL that an interrupted run had left behind.")
         child.require_space(self._directory, _FREE_MEGABYTES, server="PostgreSQL")
@@ -160,7 +163,7 @@ class EmbeddedPostgres:
         )
         if code:
             self._log.write_text(said, encoding="utf-8")
-            raise child.explain_death("PostgreSQL", self._log, 0)
+            raise explain_death("PostgreSQL", self._log, 0)
 
     async def _run(self, postgres: Path, account: child.Account | None, port: int) -> None:
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -175,7 +178,7 @@ class EmbeddedPostgres:
         deadline = asyncio.get_running_loop().time() + _READY_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None:
-                raise child.explain_death("PostgreSQL", self._log, 0)
+                raise explain_death("PostgreSQL", self._log, 0)
             if asyncio.get_running_loop().time() > deadline:
                 raise EmbeddedError(
                     f"PostgreSQL on {LOOPBACK}:{port} didn't serve clients within {_READY_SECONDS:.0f} seconds. "
@@ -242,10 +245,15 @@ def find_binaries() -> Path:
     return Path(wheel.origin).resolve().parent / "pginstall18" / "bin"
 
 
-def _unprivileged_account() -> child.Account | None:
-    """Whom the server runs as when we are root: our own user, made once; None when we aren't root."""
+def _unprivileged_account(data: Path) -> child.Account | None:
+    """Whom the server runs as when we are root: the owner of `data`, at first a user made for this.
+
+    None when we aren't root, since then the server runs as ourselves.
+    """
     if os.geteuid() != 0:
         return None
+    if data.exists() and data.stat().st_uid != 0:
+        return child.Account(data.stat().st_uid, data.stat().st_gid)
     name = "peyvand-postgres"
     try:
         entry = pwd.getpwnam(name)
@@ -266,10 +274,21 @@ def _make_user(name: str) -> pwd.struct_passwd:
         ) from None
 
 
-def _let_traverse(path: Path, report: Callable[[str], None]) -> None:
+def _let_pass(path: Path, report: Callable[[str], None]) -> None:
     """Let others pass through (not list) the directories on the way to `path`, so that the server's user gets there."""
     for directory in [path, *path.parents]:
         mode = stat.S_IMODE(directory.stat().st_mode)
         if not mode & stat.S_IXOTH:
             directory.chmod(mode | stat.S_IXOTH)
             report(f"Let PostgreSQL's user pass through {directory} (mode {mode | stat.S_IXOTH:o}).")
+
+
+def _let_read(installation: Path, report: Callable[[str], None]) -> None:
+    """Let others read PostgreSQL's programs, which a careful umask may have kept from them."""
+    if (installation / "bin" / "postgres").stat().st_mode & stat.S_IROTH:
+        return
+    for path in [installation, *installation.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        executable = stat.S_IXOTH if mode & stat.S_IXUSR else 0
+        path.chmod(mode | stat.S_IROTH | executable)
+    report(f"Let PostgreSQL's user read {installation}.")
