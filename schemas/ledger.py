@@ -123,11 +123,14 @@ class Needs(msgspec.Struct):
     products: set[str] = msgspec.field(default_factory=set)
     warehouses: set[str] = msgspec.field(default_factory=set)
     stock: set[StockKey] = msgspec.field(default_factory=set)
+    incoming: set[StockKey] = msgspec.field(default_factory=set)
+    """Stock rows goods may come into: made before they are locked, if they are new."""
 
     def add_document(self, document: Document) -> None:
         """What a command on an existing document may touch: its account, its lines' stock."""
         if document.account:
             self.accounts.add(document.account)
+        self.products.update(line.product for line in document.lines)
         self.stock.update(stock_keys(document))
         if document.original_id:
             self.originals.add(document.original_id)

@@ -109,9 +109,14 @@ def _content_needs(command: Content, found: Needs) -> None:
             found.warehouses.add(line.warehouse)
         if moves.takes_stock or moves.brings_stock:
             if warehouse:
-                found.stock.add(StockKey(line.product, warehouse, line.attribute))
+                key = StockKey(line.product, warehouse, line.attribute)
+                found.stock.add(key)
+                if moves.brings_stock and not moves.takes_stock:
+                    found.incoming.add(key)
             if request.to_warehouse:
-                found.stock.add(StockKey(line.product, request.to_warehouse, line.attribute))
+                key = StockKey(line.product, request.to_warehouse, line.attribute)
+                found.stock.add(key)
+                found.incoming.add(key)
 
 
 def decide(command: AnyCommand, snapshot: Snapshot, settings: RuleSettings, now: datetime) -> DocumentEvent:

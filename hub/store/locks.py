@@ -1,0 +1,61 @@
+"""Every row lock of the hub, in one order: documents, then accounts, then stock, each by its key.
+
+Whoever takes locks in this order can't deadlock with another who does. Nothing outside this module says FOR UPDATE.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+from uuid import UUID
+
+from schemas.ledger import AccountLedger, StockKey, StockLevel
+
+_DOCUMENTS = """
+select id from documents where id = any($1::uuid[]) order by id for update
+"""
+
+_ACCOUNTS = """
+select code, name, vat_exempt, active, direct, documentary, balance, uncleared_cheques, returned_cheques, held, as_of
+from accounts where code = any($1::text[]) and defined order by code {lock}
+"""
+
+_STOCK = """
+select s.product, s.warehouse, s.attribute, s.in_books, s.incoming, s.reserved, s.as_of
+from unnest($1::text[], $2::text[], $3::text[]) as k (product, warehouse, attribute)
+join stock s using (product, warehouse, attribute)
+order by s.product, s.warehouse, s.attribute {lock}
+"""
+
+_FINANCE = """
+select code, held, as_of from accounts where code = any($1::text[]) order by code for update
+"""
+
+
+async def documents(connection: Any, ids: Collection[UUID]) -> set[UUID]:
+    """Lock the documents that exist among ``ids``; answers their ids."""
+    return {row[0] for row in await connection.fetch(_DOCUMENTS, sorted(ids))}
+
+
+async def accounts(connection: Any, codes: Collection[str], *, lock: bool = True) -> dict[str, AccountLedger]:
+    """The accounts with these codes, locked unless only looked at."""
+    if not codes:
+        return {}
+    query = _ACCOUNTS.format(lock="for update" if lock else "")
+    return {row[0]: AccountLedger(*row) for row in await connection.fetch(query, sorted(codes))}
+
+
+async def finance(connection: Any, codes: Collection[str]) -> list[Any]:
+    """Lock accounts, defined or not, for a refresh of their standing: rows of code, held, as_of."""
+    return list(await connection.fetch(_FINANCE, sorted(codes)))
+
+
+async def stock(connection: Any, keys: Iterable[StockKey], *, lock: bool = True) -> dict[StockKey, StockLevel]:
+    """The stock rows of these keys that exist, locked unless only looked at."""
+    ordered = sorted(keys)
+    if not ordered:
+        return {}
+    query = _STOCK.format(lock="for update of s" if lock else "")
+    levels = {}
+    for row in await connection.fetch(query, *map(list, zip(*ordered, strict=True))):
+        key = StockKey(row[0], row[1], row[2])
+        levels[key] = StockLevel(key, row[3], row[4], row[5], row[6])
+    return levels
