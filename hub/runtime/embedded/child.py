@@ -19,6 +19,7 @@ from hub.runtime.embedded.errors import EmbeddedError
 
 _POLL_SECONDS = 0.02
 _MEGABYTE = 1_000_000
+_LONG_LOG = 10 * _MEGABYTE
 _PASSED_ON = ("PATH", "HOME", "TMPDIR")
 
 
@@ -55,6 +56,14 @@ def spawn(
         env=_environment(),
         start_new_session=True,
     )
+
+
+def open_log(log: Path) -> tuple[IO[bytes], int]:
+    """The file `log`, to append to, and its size; a long one is put aside first as `log`.1."""
+    if log.exists() and log.stat().st_size > _LONG_LOG:
+        log.replace(log.with_name(f"{log.name}.1"))
+    file = log.open("ab")
+    return file, file.tell()
 
 
 async def run(
@@ -134,17 +143,31 @@ def running_in(directory: Path, executable: Path) -> list[psutil.Process]:
     return found
 
 
-async def end_leftovers(directory: Path, executable: Path, seconds: float) -> int:
-    """End what a killed run left running in `directory`; how many there were. The caller holds the directory's lock."""
+async def end_leftovers(directory: Path, executable: Path, orderly: signal.Signals, seconds: float) -> int:
+    """End what a killed run left running in `directory`; how many there were. The caller holds the directory's lock.
+
+    They are asked with `orderly`, and killed if they still run after `seconds`.
+    """
     leftovers = running_in(directory, executable)
-    if leftovers:
+    for number in (orderly, signal.SIGKILL):
         for process in leftovers:
-            _signal(process, signal.SIGTERM)
-        _, alive = await asyncio.to_thread(psutil.wait_procs, leftovers, seconds)
-        for process in alive:
-            _signal(process, signal.SIGKILL)
-        await asyncio.to_thread(psutil.wait_procs, alive, seconds)
+            _signal(process, number)
+        try:
+            async with asyncio.timeout(seconds):
+                while any(map(_runs, leftovers)):  # noqa: ASYNC110 - the system's news, as in `wait`
+                    await asyncio.sleep(_POLL_SECONDS)
+            break
+        except TimeoutError:
+            continue
     return len(leftovers)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it still does; one that has ended but whom nobody has buried doesn't."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -31,6 +31,14 @@ def _lines_after(log: Path, since: int) -> list[str]:
         return []
 
 
+def explain_silence(server: str, address: str, seconds: float, log: Path) -> EmbeddedError:
+    """That `server` at `address` did start, but served nobody within `seconds`."""
+    return EmbeddedError(
+        f"{server} on {address} didn't serve clients within {seconds:.0f} seconds. "
+        f"Is the machine overloaded? {log} tells what it was doing."
+    )
+
+
 def explain_os_error(server: str, directory: Path, problem: OSError) -> EmbeddedError:
     """Why `server` could not use `directory`, or the file that `problem` names."""
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -6,7 +6,6 @@ resolution of this tree mixes versions of kafka-clients.
 
 import asyncio
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
@@ -22,6 +21,8 @@ LOCK = Path(__file__).with_name("kafka-jars.lock")
 
 _THREADS = 8
 _ATTEMPTS = 3
+_PAUSE_SECONDS = 0.5
+_SILENCE_SECONDS = 30
 _REPORT_EVERY = 10
 _PARTIAL = ".partial-"
 _ABANDONED_SECONDS = 3600.0
@@ -51,10 +52,17 @@ def locked_jars(lock: Path = LOCK) -> list[Jar]:
     return jars
 
 
-async def fetch_jars(cache: Path, report: Callable[[str], None], jars: Sequence[Jar] | None = None) -> list[Path]:
-    """Paths of the jars in `cache`, every one verified; what is missing is downloaded first.
+async def fetch_jars(
+    cache: Path,
+    report: Callable[[str], None],
+    *,
+    jars: Sequence[Jar] | None = None,
+    repository: str | None = None,
+) -> list[Path]:
+    """Paths of `jars` (default: those of the lock) in `cache`, every one verified; what is missing is downloaded first.
 
-    A jar gets its name in `cache` only when it is whole and verified: an interrupted download is never taken for one.
+    It comes from the Maven repository at the address `repository`, or from the central one. A jar gets its name in
+    `cache` only when it is whole and verified: an interrupted download is never taken for one.
 
     Raises:
         EmbeddedError: a jar can't be downloaded or written, or is not the file the lock names.
@@ -62,44 +70,9 @@ async def fetch_jars(cache: Path, report: Callable[[str], None], jars: Sequence[
     jars = locked_jars() if jars is None else jars
     missing = _missing(jars, cache)
     if missing:
-        await _download_all(missing, cache, report)
-    await asyncio.gather(*(asyncio.to_thread(_verify, jar, cache / jar.name) for jar in jars))
+        await _download_all(missing, _Downloader(cache, repository), report)
+    await asyncio.gather(*(asyncio.to_thread(_verify_cached, jar, cache / jar.name) for jar in jars))
     return [cache / jar.name for jar in jars]
-
-
-async def _download_all(jars: Sequence[Jar], cache: Path, report: Callable[[str], None]) -> None:
-    """Download `jars` in a few threads; the first failure, or being cancelled, ends it at once.
-
-    The threads are daemons and not a pool's: Ctrl-C must not wait for a slow network.
-    """
-    report(f"Downloading Apache Kafka: {len(jars)} files, this once ...")
-    loop = asyncio.get_running_loop()
-    waiting = deque(jars)
-    outcomes: asyncio.Queue[EmbeddedError | None] = asyncio.Queue()
-
-    def work() -> None:
-        while waiting:
-            outcome: EmbeddedError | None = None
-            try:
-                _download(waiting.popleft(), cache)
-            except IndexError:
-                return
-            except EmbeddedError as problem:
-                outcome = problem
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(outcomes.put_nowait, outcome)
-
-    for number in range(_THREADS):
-        threading.Thread(target=work, name=f"jars-{number}", daemon=True).start()
-    try:
-        for done in range(1, len(jars) + 1):
-            problem = await outcomes.get()
-            if problem is not None:
-                raise problem
-            if done % _REPORT_EVERY == 0 or done == len(jars):
-                report(f"Downloading Apache Kafka: {done} of {len(jars)} files")
-    finally:
-        waiting.clear()
 
 
 def _missing(jars: Sequence[Jar], cache: Path) -> list[Jar]:
@@ -114,45 +87,103 @@ def _missing(jars: Sequence[Jar], cache: Path) -> list[Jar]:
     return [jar for jar in jars if not (cache / jar.name).exists()]
 
 
-def _download(jar: Jar, cache: Path) -> None:
+async def _download_all(jars: Sequence[Jar], download: "_Downloader", report: Callable[[str], None]) -> None:
+    """Download `jars` in a few threads; the first failure, or being cancelled, ends it at once.
+
+    The threads are daemons and not a pool's: Ctrl-C must not wait for a slow network.
+    """
+    report(f"Downloading Apache Kafka: {len(jars)} files, this once ...")
+    loop = asyncio.get_running_loop()
+    waiting = deque(jars)
+    outcomes: asyncio.Queue[Exception | None] = asyncio.Queue()
+
+    def work() -> None:
+        while True:
+            outcome: Exception | None = None
+            try:
+                download(waiting.popleft())
+            except IndexError:
+                return
+            except Exception as problem:
+                outcome = problem
+            try:
+                loop.call_soon_threadsafe(outcomes.put_nowait, outcome)
+            except RuntimeError:  # the hub has been stopped meanwhile, and its loop closed
+                return
+
+    for number in range(_THREADS):
+        threading.Thread(target=work, name=f"jars-{number}", daemon=True).start()
     try:
-        with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=cache) as partial:
-            file = _resolve(jar, Path(partial))
-            _verify(jar, file)
-            file.replace(cache / jar.name)
-    except OSError as problem:
-        raise EmbeddedError(
-            f"{jar.name} could not be written to {cache}: {os.strerror(problem.errno or 0)}. "
-            "Free some space or correct the permissions, and try again."
-        ) from problem
+        for done in range(1, len(jars) + 1):
+            problem = await outcomes.get()
+            if problem is not None:
+                raise problem
+            if done % _REPORT_EVERY == 0 or done == len(jars):
+                report(f"Downloading Apache Kafka: {done} of {len(jars)} files")
+    finally:
+        waiting.clear()
 
 
-def _resolve(jar: Jar, into: Path) -> Path:
-    """Download `jar` below the directory `into`, trying again when the network fails."""
-    # Only a machine that still has to download needs these, and they take a third of a second to import.
-    from jgo.maven import MavenContext
-    from requests import RequestException
+class _Downloader:
+    """Brings one jar into the cache, whole and verified. Used by several threads."""
 
-    for attempt in range(1, _ATTEMPTS + 1):
-        attempted = into / str(attempt)
-        context = MavenContext(repo_cache=attempted, timeout=30)
-        component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    def __init__(self, cache: Path, repository: str | None) -> None:
+        # Only a machine that still has to download needs these, and they take long to import.
+        from jgo.maven import MavenContext
+        from requests import RequestException
+
+        self._cache = cache
+        self._context = MavenContext
+        self._remotes = {"mirror": repository.rstrip("/")} if repository else None
+        self._failures = (RequestException, RuntimeError)
+
+    def __call__(self, jar: Jar) -> None:
         try:
-            return Path(component.artifact().resolve())
-        except (RequestException, RuntimeError) as problem:
-            last = problem
-    raise EmbeddedError(
-        f"{jar.name} could not be downloaded after {_ATTEMPTS} attempts ({type(last).__name__}). "
-        "Is the network there, and may this machine reach the Maven repository? "
-        "What has been downloaded is kept; run the same command again to go on."
-    ) from last
+            with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=self._cache) as partial:
+                file = self._resolve(jar, Path(partial))
+                found = _sha256(file)
+                if found != jar.sha256:
+                    raise EmbeddedError(
+                        f"What was downloaded as {jar.name} is not the file that {LOCK.name} names, so it is not used: "
+                        f"expected SHA-256 {jar.sha256}, found {found}. "
+                        "Does a proxy or a mirror change what it passes on? Try again over another connection."
+                    )
+                file.replace(self._cache / jar.name)
+        except OSError as problem:
+            raise EmbeddedError(
+                f"{jar.name} could not be written to {self._cache}: {problem.strerror or problem}. "
+                "Free some space or correct the permissions, and try again."
+            ) from problem
+
+    def _resolve(self, jar: Jar, into: Path) -> Path:
+        """Download `jar` below the directory `into`, trying again when the network fails."""
+        failure: Exception | None = None
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt * _PAUSE_SECONDS)
+            context = self._context(
+                repo_cache=into / str(attempt), remote_repos=self._remotes, timeout=_SILENCE_SECONDS
+            )
+            component = context.project(jar.group, jar.artifact).at_version(jar.version)
+            try:
+                return Path(component.artifact().resolve())
+            except self._failures as problem:
+                failure = problem
+        raise EmbeddedError(
+            f"{jar.name} could not be downloaded after {_ATTEMPTS} attempts ({type(failure).__name__}). "
+            "Is the network there, and may this machine reach the Maven repository? "
+            "What has been downloaded is kept; run the same command again to go on."
+        ) from failure
 
 
-def _verify(jar: Jar, file: Path) -> None:
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
+def _verify_cached(jar: Jar, file: Path) -> None:
+    found = _sha256(file)
     if found != jar.sha256:
         raise EmbeddedError(
             f"{file} is not the file that {LOCK.name} names, so it is not used: expected SHA-256 {jar.sha256}, "
             f"found {found}. Delete the file and run the same command again to download it anew."
         )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

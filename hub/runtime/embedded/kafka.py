@@ -13,14 +13,13 @@ from pathlib import Path
 
 from hub.bus.admin import wait_until_ready
 from hub.runtime.embedded import child
-from hub.runtime.embedded.errors import EmbeddedError, explain_death, explain_os_error
+from hub.runtime.embedded.errors import EmbeddedError, explain_death, explain_silence
 from hub.runtime.embedded.jars import fetch_jars
 from hub.runtime.embedded.ports import LOOPBACK, choose_port
+from hub.runtime.embedded.server import EmbeddedServer
 
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 15.0
 _FORMAT_SECONDS = 60.0
-_FREE_MEGABYTES = 300
 _OLDEST_JAVA = 17
 
 # Only the first of Java's two compilers: the second took more processor time for itself (start 2.5 s instead of 1.4 s,
@@ -83,135 +82,82 @@ _LOGGING = """\
 """
 
 
-class EmbeddedKafka:
-    """Apache Kafka in a child process, with its data, port and logs in `directory`.
+class EmbeddedKafka(EmbeddedServer):
+    """Apache Kafka in a child process; its address is its bootstrap servers, "127.0.0.1:PORT".
 
     `port` 0 means the port of the last run if it is free, else any. `jars` is where the jars are kept (by default
-    `directory/jars`). `report` is told, in short sentences, what takes time.
-
-    It can be started again after `stop` or `kill`, and after it died by itself: the same data, the same port.
+    `directory/jars`), `repository` the address of a Maven repository to take them from instead of the central one.
+    `report` is told, in short sentences, what takes time.
     """
 
+    name = "Kafka"
+    orderly = signal.SIGTERM
+
     def __init__(
-        self, directory: Path, *, port: int = 0, jars: Path | None = None, report: Callable[[str], None]
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        jars: Path | None = None,
+        repository: str | None = None,
+        report: Callable[[str], None],
     ) -> None:
-        self._directory = directory.absolute()
-        self._asked_port = port
+        super().__init__(directory, port=port, report=report)
         self._jars = (jars or directory / "jars").absolute()
-        self._report = report
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = child.DirectoryLock(self._directory, server="Kafka")
-
-    @property
-    def pid(self) -> int:
-        """The process id of the broker that was started last.
-
-        Raises:
-            EmbeddedError: it was never started.
-        """
-        return self._started().pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the broker's process is alive now."""
-        return self._process is not None and self._process.poll() is None
-
-    async def start(self) -> str:
-        """Start the broker and wait until it serves clients; returns its bootstrap servers ("127.0.0.1:PORT").
-
-        Call it from the event loop's own thread, and keep that thread: when it ends, the broker is ended.
-
-        Raises:
-            EmbeddedError: it can't be had or started; nothing is left running.
-        """
-        if self.running:
-            raise EmbeddedError(f"Kafka in {self._directory} is running already; stop it first.")
-        try:
-            self._lock.acquire()
-            return await self._start()
-        except OSError as problem:
-            self.kill()
-            raise explain_os_error("Kafka", self._directory, problem) from problem
-        except BaseException:
-            self.kill()
-            raise
+        self._repository = repository
 
     async def _start(self) -> str:
         java = find_java()
-        if await child.end_leftovers(self._directory, java, _STOP_SECONDS):
-            self._report("Ended a Kafka that an interrupted run had left behind.")
-        child.require_space(self._directory, _FREE_MEGABYTES, server="Kafka")
-        jars = await fetch_jars(self._jars, self._report)
-        port = choose_port(self._asked_port, self._directory / "port", server="Kafka")
-        controller_port = choose_port(
-            0, self._directory / "controller-port", server="Kafka's controller", other_than=port
-        )
+        await self._clear_the_way(java, self._directory)
+        jars = await fetch_jars(self._jars, self._report, repository=self._repository)
+        port, controller_port = self._ports()
         self._write_configuration(port, controller_port)
         command: list[str | Path] = [java, *_JVM, "-cp", os.pathsep.join(map(str, jars))]
-        if not (self._data / "meta.properties").exists():
+        if not (self._directory / "data" / "meta.properties").exists():
             await self._format(command)
         self._report("Starting Kafka ...")
         await self._run(command, f"{LOOPBACK}:{port}")
         return f"{LOOPBACK}:{port}"
+
+    def _ports(self) -> tuple[int, int]:
+        """The broker's and the controller's."""
+        port = choose_port(self._asked_port, self._directory / "port", server=self.name)
+        kept = self._directory / "controller-port"
+        return port, choose_port(0, kept, server=f"{self.name}'s controller", other_than=port)
 
     async def _format(self, command: list[str | Path]) -> None:
         format_log = [*command, "kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", _PROPERTIES_FILE]
         code, said = await child.run(format_log, directory=self._directory, seconds=_FORMAT_SECONDS)
         if code:
             self._console.write_text(said, encoding="utf-8")
-            raise explain_death("Kafka", self._console, 0)
+            raise explain_death(self.name, self._console, 0)
 
     async def _run(self, command: list[str | Path], bootstrap: str) -> None:
         log_size = self._log.stat().st_size if self._log.exists() else 0
-        with self._console.open("wb") as output:
+        output, console_size = child.open_log(self._console)
+        with output:
             self._process = child.spawn(
                 [*command, "kafka.Kafka", _PROPERTIES_FILE],
                 directory=self._directory,
                 output=output,
-                death_signal=signal.SIGTERM,
+                death_signal=self.orderly,
             )
-        ready = asyncio.ensure_future(wait_until_ready(bootstrap, _READY_SECONDS))
+        ready = asyncio.create_task(wait_until_ready(bootstrap, _READY_SECONDS))
+        ended = asyncio.create_task(self.wait())
         try:
-            while not ready.done():
-                if self._process.poll() is not None:
-                    raise explain_death("Kafka", *self._telling_log(log_size))
-                await asyncio.wait([ready], timeout=0.1)
+            await asyncio.wait([ready, ended], return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                # Java itself complains on the console, Kafka in its log.
+                told = self._log.exists() and self._log.stat().st_size > log_size
+                log, since = (self._log, log_size) if told else (self._console, console_size)
+                raise explain_death(self.name, log, since)
             await ready
         except TimeoutError:
-            raise EmbeddedError(
-                f"Kafka on {bootstrap} didn't serve clients within {_READY_SECONDS:.0f} seconds. "
-                f"Is the machine overloaded? {self._log} tells what it was doing."
-            ) from None
+            raise explain_silence(self.name, bootstrap, _READY_SECONDS, self._log) from None
         finally:
             ready.cancel()
-
-    def _telling_log(self, log_size: int) -> tuple[Path, int]:
-        """The log that tells why Java ended, and where this run begins in it."""
-        if self._log.exists() and self._log.stat().st_size > log_size:
-            return self._log, log_size
-        return self._console, 0
-
-    async def stop(self) -> None:
-        """Stop in an orderly way, within a bound; nothing happens if it isn't running."""
-        if self._process is not None:
-            await child.end(self._process, signal.SIGTERM, _STOP_SECONDS)
-        self._lock.release()
-
-    def kill(self) -> None:
-        """End the process at once, as a crash would; nothing happens if it isn't running."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._lock.release()
-
-    async def wait(self) -> int:
-        """Wait until the broker's process ends, for whatever reason; its exit code (negative: the signal)."""
-        return await child.wait(self._started())
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise EmbeddedError(f"Kafka in {self._directory} has not been started.")
-        return self._process
+            ended.cancel()
+            await asyncio.gather(ready, ended, return_exceptions=True)
 
     def _write_configuration(self, port: int, controller_port: int) -> None:
         properties = _PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port)
@@ -221,10 +167,6 @@ class EmbeddedKafka:
         temporary = self._directory / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-
-    @property
-    def _data(self) -> Path:
-        return self._directory / "data"
 
     @property
     def _log(self) -> Path:

@@ -13,16 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hub.runtime.embedded import child
-from hub.runtime.embedded.errors import EmbeddedError, explain_death, explain_os_error
+from hub.runtime.embedded.errors import EmbeddedError, explain_death, explain_silence
 from hub.runtime.embedded.ports import LOOPBACK, choose_port
+from hub.runtime.embedded.server import EmbeddedServer
 
 USER = "peyvand"
 DATABASE = "peyvand"
 
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 20.0
 _INIT_SECONDS = 120.0
-_FREE_MEGABYTES = 300
 _POLL_SECONDS = 0.02
 
 # Durability (fsync, synchronous_commit, full_page_writes) stays as shipped. The rest suits a hub on two cores: fewer
@@ -46,57 +45,21 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
-    """PostgreSQL in a child process, with its data, port, password and log in `directory`.
+class EmbeddedPostgres(EmbeddedServer):
+    """PostgreSQL in a child process; its address is the DSN of its database `peyvand`.
 
-    `port` 0 means the port of the last run if it is free, else any. `report` is told, in short sentences, what takes
-    time. PostgreSQL refuses to run as root, so a root hub runs it as the user `peyvand-postgres`, who is made if need
-    be and to whom the data belong.
+    The DSN holds the password, which is drawn at the first start, and its user may do everything. `port` 0 means the
+    port of the last run if it is free, else any. `report` is told, in short sentences, what takes time.
 
-    It can be started again after `stop` or `kill`, and after it died by itself: the same data, port and password.
+    PostgreSQL refuses to run as root, so a root hub runs it as the user `peyvand-postgres`, who is made if need be and
+    to whom the data belong.
     """
 
+    name = "PostgreSQL"
+    orderly = signal.SIGINT
+
     def __init__(self, directory: Path, *, port: int = 0, report: Callable[[str], None]) -> None:
-        self._directory = directory.absolute()
-        self._asked_port = port
-        self._report = report
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = child.DirectoryLock(self._directory, server="PostgreSQL")
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server (its postmaster) that was started last.
-
-        Raises:
-            EmbeddedError: it was never started.
-        """
-        return self._started().pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the server's process is alive now."""
-        return self._process is not None and self._process.poll() is None
-
-    async def start(self) -> str:
-        """Start the server and wait until it serves clients; returns the DSN of its database `peyvand`.
-
-        The DSN holds the password, and its user may do everything. Call this from the event loop's own thread, and keep
-        that thread: when it ends, the server is ended.
-
-        Raises:
-            EmbeddedError: it can't be had or started; nothing is left running.
-        """
-        if self.running:
-            raise EmbeddedError(f"PostgreSQL in {self._directory} is running already; stop it first.")
-        try:
-            self._lock.acquire()
-            return await self._start()
-        except OSError as problem:
-            self.kill()
-            raise explain_os_error("PostgreSQL", self._directory, problem) from problem
-        except BaseException:
-            self.kill()
-            raise
+        super().__init__(directory, port=port, report=report)
 
     async def _start(self) -> str:
         binaries = find_binaries()
@@ -105,48 +68,40 @@ class EmbeddedPostgres:
             _let_pass(self._directory, self._report)
             _let_pass(binaries, self._report)
             _let_read(binaries.parent, self._report)
-        if await child.end_leftovers(self._data, binaries / "postgres", _STOP_SECONDS):
-            self._report("Ended a PostgreSQL that an interrupted run had left behind.")
-        child.require_space(self._directory, _FREE_MEGABYTES, server="PostgreSQL")
-        password = self._password()
+        await self._clear_the_way(binaries / "postgres", self._data)
         if not self._data.exists():
             self._report("Making the PostgreSQL database ...")
-            await self._initialise(binaries, account, password)
-        port = choose_port(self._asked_port, self._directory / "port", server="PostgreSQL")
+            await self._initialise(binaries, account)
+        password = self._password_file.read_text(encoding="ascii")
+        port = choose_port(self._asked_port, self._directory / "port", server=self.name)
         self._report("Starting PostgreSQL ...")
         await self._run(binaries / "postgres", account, port)
         return f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{DATABASE}"
 
-    def _password(self) -> str:
-        file = self._directory / "password"
-        if not file.exists():
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-                new.write(secrets.token_urlsafe(24))
-        return file.read_text(encoding="ascii").strip()
-
-    async def _initialise(self, binaries: Path, account: child.Account | None, password: str) -> None:
-        """Make the cluster and the database beside the final place, and move them there when they are whole."""
+    async def _initialise(self, binaries: Path, account: child.Account | None) -> None:
+        """Draw the password, make cluster and database beside the final place, move them there when they are whole."""
         unfinished = self._directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        password_file = self._directory / "password.initdb"
-        password_file.unlink(missing_ok=True)
+        password = secrets.token_urlsafe(24)
+        _write_secret(self._password_file, password)
+        # A copy for initdb, who may be another user than we.
+        for_initdb = self._directory / "password.initdb"
+        _write_secret(for_initdb, password)
+        if account is not None:
+            os.chown(unfinished, account.uid, account.gid)
+            os.chown(for_initdb, account.uid, account.gid)
         try:
-            with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(password)
-            if account is not None:
-                os.chown(unfinished, account.uid, account.gid)
-                os.chown(password_file, account.uid, account.gid)
             await self._init_step(
                 [
-                    *(binaries / "initdb", "-D", unfinished, "-U", USER, "--pwfile", password_file),
+                    *(binaries / "initdb", "-D", unfinished, "-U", USER, "--pwfile", for_initdb),
                     *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
-                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--set=timezone=UTC"),
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 ],
                 account,
             )
         finally:
-            password_file.unlink(missing_ok=True)
+            for_initdb.unlink(missing_ok=True)
         # PostgreSQL's single-user mode: no port is opened, no client needed.
         await self._init_step(
             [binaries / "postgres", "--single", "-D", unfinished, "postgres"],
@@ -163,62 +118,43 @@ class EmbeddedPostgres:
         )
         if code:
             self._log.write_text(said, encoding="utf-8")
-            raise explain_death("PostgreSQL", self._log, 0)
+            raise explain_death(self.name, self._log, 0)
 
     async def _run(self, postgres: Path, account: child.Account | None, port: int) -> None:
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        with self._log.open("wb") as output:
+        output, log_size = child.open_log(self._log)
+        with output:
             self._process = child.spawn(
                 [postgres, "-D", self._data, "-p", str(port), *settings],
                 directory=self._data,
                 output=output,
-                death_signal=signal.SIGINT,
+                death_signal=self.orderly,
                 account=account,
             )
-        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
-        while not self._is_ready():
-            if self._process.poll() is not None:
-                raise explain_death("PostgreSQL", self._log, 0)
-            if asyncio.get_running_loop().time() > deadline:
-                raise EmbeddedError(
-                    f"PostgreSQL on {LOOPBACK}:{port} didn't serve clients within {_READY_SECONDS:.0f} seconds. "
-                    f"Is the machine overloaded? {self._log} tells what it was doing."
-                )
-            await asyncio.sleep(_POLL_SECONDS)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                while not self._is_ready():
+                    if not self.running:
+                        raise explain_death(self.name, self._log, log_size)
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            raise explain_silence(self.name, f"{LOOPBACK}:{port}", _READY_SECONDS, self._log) from None
 
     def _is_ready(self) -> bool:
         """Whether the postmaster says so in the last line of its file, which is how pg_ctl knows as well."""
         try:
-            lines = self._postmaster_file.read_text(encoding="utf-8").split("\n")
+            lines = self._postmaster_file.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return False
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
-    async def stop(self) -> None:
-        """Stop in an orderly way, within a bound, ending open connections; nothing happens if it isn't running."""
-        if self._process is not None:
-            await child.end(self._process, signal.SIGINT, _STOP_SECONDS)
-        self._lock.release()
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would; nothing happens if it isn't running."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._lock.release()
-
-    async def wait(self) -> int:
-        """Wait until the server's process ends, for whatever reason; its exit code (negative: the signal)."""
-        return await child.wait(self._started())
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise EmbeddedError(f"PostgreSQL in {self._directory} has not been started.")
-        return self._process
-
     @property
     def _data(self) -> Path:
         return self._directory / "data"
+
+    @property
+    def _password_file(self) -> Path:
+        return self._directory / "password"
 
     @property
     def _log(self) -> Path:
@@ -227,6 +163,13 @@ class EmbeddedPostgres:
     @property
     def _postmaster_file(self) -> Path:
         return self._data / "postmaster.pid"
+
+
+def _write_secret(file: Path, secret: str) -> None:
+    """Write `file` anew, readable by its owner only from the first moment."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
+        new.write(secret)
 
 
 def find_binaries() -> Path:
