@@ -1,0 +1,90 @@
+"""Making the declared topics, and checking that they are as declared."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from hub.bus.errors import Unavailable
+from hub.bus.settings import Kafka
+from schemas.topics import Topic, all_topics
+
+
+@contextlib.asynccontextmanager
+async def admin(kafka: Kafka) -> AsyncIterator[Any]:
+    """An admin client; Kafka's errors inside come out as Unavailable."""
+    client = AIOKafkaAdminClient(**kafka.client_options(), request_timeout_ms=10_000)
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, OSError) as error:
+        raise Unavailable(f"Kafka at {kafka.bootstrap}: {error!r}") from error
+    finally:
+        await client.close()
+
+
+async def create_topics(kafka: Kafka) -> list[str]:
+    """Make the declared topics that are missing; answers the names made. Raises Unavailable."""
+    async with admin(kafka) as client:
+        existing = set(await client.list_topics())
+        missing = [topic for topic in all_topics() if kafka.topic(topic) not in existing]
+        if not missing:
+            return []
+        answer = await client.create_topics(
+            [
+                NewTopic(kafka.topic(topic), topic.partitions, kafka.replication, topic_configs=_config(topic, kafka))
+                for topic in missing
+            ]
+        )
+        for name, code, *rest in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise Unavailable(f"topic {name} can't be made: {error.__name__} {rest[0] if rest else ''}".strip())
+        return [kafka.topic(topic) for topic in missing]
+
+
+def _config(topic: Topic, kafka: Kafka) -> dict[str, str]:
+    """Two copies must have every acknowledged record wherever there are three."""
+    return topic.config() | ({"min.insync.replicas": "2"} if kafka.replication >= 3 else {})
+
+
+async def check_topics(kafka: Kafka) -> list[str]:
+    """What is not as declared, a sentence each; empty if all is well. Changes nothing. Raises Unavailable."""
+    problems: list[str] = []
+    async with admin(kafka) as client:
+        existing = set(await client.list_topics())
+        for topic in all_topics():
+            if kafka.topic(topic) not in existing:
+                problems.append(f"topic {kafka.topic(topic)} is missing; `hub topics create` makes it")
+        present = [topic for topic in all_topics() if kafka.topic(topic) in existing]
+        described = {row["topic"]: row for row in await client.describe_topics([kafka.topic(t) for t in present])}
+        configs = await _configs(client, [kafka.topic(topic) for topic in present])
+        for topic in present:
+            name = kafka.topic(topic)
+            partitions = len(described[name]["partitions"])
+            if partitions != topic.partitions:
+                problems.append(
+                    f"topic {name} has {partitions} partitions, declared are {topic.partitions}; a key's records "
+                    "would change partition: recreate it, or restore the declared number"
+                )
+            for setting, wanted in _config(topic, kafka).items():
+                found = configs[name].get(setting)
+                if found != wanted:
+                    problems.append(
+                        f"topic {name}: {setting} is {found}, declared is {wanted}; set it with kafka-configs"
+                    )
+    return problems
+
+
+async def _configs(client: Any, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+    }
