@@ -19,6 +19,39 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    # what could not be read (schemas/intake.py)
+    "not_json": ("متن JSON درستی نیست: {problem}", "this isn't valid JSON: {problem}"),
+    "not_object": ("باید یک شیء JSON باشد، نه {value}", "must be a JSON object, not {value}"),
+    "not_list": ("باید فهرست باشد، نه {value}", "must be a list, not {value}"),
+    "not_text": ("باید متن باشد، نه {value}", "must be text, not {value}"),
+    "not_flag": ("باید true یا false باشد، نه {value}", "must be true or false, not {value}"),
+    "not_number": (
+        "{value} عدد نیست؛ مانند 1234.5 یا 1,234.5 بنویسید",
+        "{value} is not a number; write it like 1234.5 or 1,234.5",
+    ),
+    "not_whole": ("باید عدد صحیح باشد، نه {value}", "must be a whole number, not {value}"),
+    "not_whole_rials": (
+        "باید ریال و بدون اعشار باشد، نه {value}",
+        "must be whole rials, not {value}",
+    ),
+    "number_too_long": ("عدد بیش از {limit} رقم دارد", "the number has more than {limit} digits"),
+    "not_percent": ("باید درصدی از ۰ تا ۱۰۰ باشد، نه {value}", "must be a percentage from 0 to 100, not {value}"),
+    "not_date": (
+        "{value} تاریخ درستی نیست؛ مانند 1403/01/31 یا 2024-04-19 بنویسید",
+        "{value} is not a date; write it like 1403/01/31 (Jalali) or 2024-04-19 (ISO)",
+    ),
+    "not_moment": (
+        "{value} زمان درستی نیست؛ مانند 1403/01/31 15:04 یا 2024-04-19T15:04:00Z بنویسید",
+        "{value} is not a time; write it like 1403/01/31 15:04 (Jalali, Tehran) or 2024-04-19T15:04:00Z",
+    ),
+    "not_choice": ("{value} پذیرفته نیست؛ یکی از این‌ها: {choices}", "{value} is not one of {choices}"),
+    "bad_text": (
+        "متن نویسه‌ای دارد که نمی‌توان نگه داشت (NUL یا نیمهٔ یک جفت جانشین)",
+        "the text has a character that can't be kept (NUL or half of a surrogate pair)",
+    ),
+    "text_too_long": ("متن بلندتر از {limit} نویسه است", "the text has more than {limit} characters"),
+    "unknown_field": ("فیلد {name} شناخته نیست؛ فیلدها: {known}", "{name} isn't a field here; the fields are {known}"),
+    "required": ("{name} لازم است و نیامده", "{name} is required and isn't there"),
     # what was sent
     "lines_missing": ("سند هیچ ردیفی ندارد", "the document has no lines"),
     "too_many_lines": (
