@@ -2,7 +2,10 @@
 
 import errno
 import os
+import re
 from pathlib import Path
+
+_JAVA_FRAME = re.compile(r"\s+(at \S+\(|\.\.\. \d+ more)")
 
 
 class EmbeddedError(RuntimeError):
@@ -18,7 +21,8 @@ def explain_death(server: str, log: Path, since: int) -> EmbeddedError:
         return EmbeddedError(
             f"{server} could not start because another program took its port in the meantime. Try again."
         )
-    last = "\n".join(f"    {line}" for line in lines[-8:]) or "    (nothing)"
+    said = [line for line in lines if not _JAVA_FRAME.match(line)]
+    last = "\n".join(f"    {line}" for line in said[-6:]) or "    (nothing)"
     return EmbeddedError(f"{server} ended while it was starting. The last lines of {log} say:\n{last}")
 
 
