@@ -1,0 +1,162 @@
+"""The loop every agent runs: take a batch, handle it, publish and wait for the acknowledgement, ack in order.
+
+Nothing may leave the loop as an exception: Faust would commit past the failing event (faust-streaming #315, #527). A
+fault that passes is retried in place, with back-off; what can't be handled goes to ``dead.letters``; only then are
+offsets acked, strictly in order. While one batch is being published the next is already being decided.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from hub.bus.deadletters import dead_letter
+from hub.bus.errors import Unavailable as BusUnavailable
+from hub.bus.producer import Outgoing, Producer
+from hub.store.errors import Unavailable as StoreUnavailable
+
+ATTEMPT_SECONDS = 30.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A record that can't be handled: its place in the batch, and why."""
+
+    index: int
+    reason: str
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """What a handler made of a batch: what to publish, and which records go to the dead letters."""
+
+    publish: Callable[[], Awaitable[None]] | None = None
+    failures: Sequence[Failure] = ()
+
+
+class Handler(Protocol):
+    """One agent's work on a batch of raw records. Raises only what passes: the store's or the bus's Unavailable."""
+
+    async def __call__(self, messages: Sequence[Any]) -> Handled: ...
+
+
+Probe = Callable[[str], None]
+"""Told the name of each point a crash may happen at; the crash tests kill the process there."""
+
+
+def no_probe(_point: str) -> None:
+    """What production runs with."""
+
+
+class Progress:
+    """How far one agent is, for health and metrics."""
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.batches = 0
+        self.dead = 0
+        self.retries = 0
+        self.offsets: dict[Any, int] = {}
+
+    def note(self, messages: Sequence[Any], dead: int) -> None:
+        self.handled += len(messages)
+        self.batches += 1
+        self.dead += dead
+        for message in messages:
+            self.offsets[message.tp] = message.offset
+
+    def lag(self, highwater: Callable[[Any], int | None]) -> int:
+        """How many records of the partitions seen so far wait behind the last one handled."""
+        return sum(max((highwater(tp) or 0) - offset - 1, 0) for tp, offset in self.offsets.items())
+
+
+class Loop:
+    """One agent's loop; :meth:`run` is the agent's body."""
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        producer: Producer,
+        *,
+        batch_size: int,
+        within: float,
+        probe: Probe = no_probe,
+    ) -> None:
+        self.name = name
+        self.progress = Progress()
+        self._handler = handler
+        self._producer = producer
+        self._batch_size = batch_size
+        self._within = within
+        self._probe = probe
+
+    async def run(self, stream: Any) -> None:
+        """Handle the stream until the app stops. Ends only by cancellation."""
+        publishing: asyncio.Task[None] | None = None
+        batches: AsyncIterator[Sequence[Any]] = stream.noack_take(self._batch_size, within=self._within)
+        try:
+            async for events in batches:
+                messages = [event.message for event in events]
+                handled = await self._until_done("handling", functools.partial(self._handler, messages))
+                self._probe("after_commit")
+                if publishing is not None:
+                    await publishing
+                publishing = asyncio.create_task(self._finish(stream, events, messages, handled))
+        finally:
+            if publishing is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await publishing
+
+    async def _finish(self, stream: Any, events: Sequence[Any], messages: Sequence[Any], handled: Handled) -> None:
+        if handled.failures:
+            await self._until_done("dead-lettering", functools.partial(self._bury, messages, handled.failures))
+        if handled.publish is not None:
+            await self._until_done("publishing", handled.publish)
+        self._probe("after_publish")
+        for event in events:
+            await stream.ack(event)
+        self.progress.note(messages, len(handled.failures))
+
+    async def _bury(self, messages: Sequence[Any], failures: Sequence[Failure]) -> None:
+        letters: list[Outgoing] = []
+        for failure in failures:
+            message = messages[failure.index]
+            letters.append(
+                dead_letter(
+                    topic=message.topic,
+                    partition=message.partition,
+                    offset=message.offset,
+                    key=message.key,
+                    value=message.value,
+                    headers=message.headers,
+                    handler=self.name,
+                    reason=failure.reason,
+                )
+            )
+            logger.warning(
+                "%s: record %s/%s/%s goes to the dead letters: %s",
+                self.name, message.topic, message.partition, message.offset, failure.reason,
+            )  # fmt: skip
+        await self._producer.publish(letters)
+
+    async def _until_done(self, what: str, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Do the work again and again until the fault has passed; nothing behind it overtakes it."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(ATTEMPT_SECONDS):
+                    return await work()
+            except (StoreUnavailable, BusUnavailable, TimeoutError) as error:
+                self.progress.retries += 1
+                logger.warning("%s: %s failed, again in %.1f s: %s", self.name, what, pause, error)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not secrecy
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,123 @@
+"""The Faust app, built by a function: one consumer group, an agent for commands and one for master data.
+
+What is set here and why is in FAUST.md's list of what Faust really does; the pins in pyproject.toml hold it.
+"""
+
+from typing import Any
+
+import faust
+from faust.sensors.monitor import Monitor
+
+from hub.bus.producer import Producer
+from hub.bus.settings import Kafka
+from hub.store.pool import Store
+from schemas import topics
+from streams.agent import Loop, Probe, no_probe
+from streams.handlers import DecideCommands, StoreMaster
+from streams.settings import StreamSettings
+
+BUFFER_RECORDS = 16_384
+
+
+class Streams:
+    """One process's app and its loops."""
+
+    def __init__(self, app: Any, loops: tuple[Loop, ...]) -> None:
+        self.app = app
+        self.loops = loops
+
+    def lag(self) -> int:
+        """Records waiting behind what this process has handled, in the partitions it has."""
+        consumer = self.app.consumer
+        return sum(loop.progress.lag(consumer.highwater) for loop in self.loops)
+
+    def counters(self) -> dict[str, int]:
+        """What the loops have done since the start."""
+        found = {}
+        for loop in self.loops:
+            for counter in ("handled", "batches", "dead", "retries"):
+                found[f"{loop.name}_{counter}"] = int(getattr(loop.progress, counter))
+        return found
+
+
+def build(settings: StreamSettings, store: Store, producer: Producer, *, probe: Probe = no_probe) -> Streams:
+    """The app with its agents, not started."""
+    kafka = settings.kafka
+    app = _app(kafka)
+    decide = Loop(
+        "decide",
+        DecideCommands(store, producer, settings.rules),
+        producer,
+        batch_size=settings.batch_size,
+        within=settings.within,
+        probe=probe,
+    )
+    master = Loop(
+        "master",
+        StoreMaster(store, kafka.prefix),
+        producer,
+        batch_size=settings.batch_size,
+        within=settings.within,
+    )
+    _agent(app, decide, [kafka.topic(topics.COMMANDS)])
+    _agent(app, master, [kafka.topic(topic) for topic in topics.MASTER.values()])
+    return Streams(app, (decide, master))
+
+
+def _agent(app: Any, loop: Loop, names: list[str]) -> None:
+    async def body(stream: Any) -> None:
+        await loop.run(stream)
+
+    channel = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    app.agent(channel, name=loop.name, concurrency=1)(body)
+
+
+def _app(kafka: Kafka) -> Any:
+    options: dict[str, Any] = {}
+    if kafka.user:
+        options["broker_credentials"] = faust.SASLCredentials(
+            username=kafka.user,
+            password=kafka.password,
+            mechanism="SCRAM-SHA-512",
+            ssl_context=kafka.client_options().get("ssl_context"),
+        )
+    elif kafka.tls:
+        options["broker_credentials"] = faust.SSLCredentials(context=kafka.client_options()["ssl_context"])
+    return faust.App(
+        f"{kafka.prefix}streams",
+        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
+        store="memory://",
+        datadir=None,
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=0.5,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_max_poll_records=2_000,
+        producer_request_timeout=30.0,
+        stream_buffer_maxsize=BUFFER_RECORDS,
+        stream_wait_empty=True,
+        agent_supervisor="mode.supervisors.CrashingSupervisor",
+        Monitor=QuietMonitor,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        **options,
+    )
+
+
+class QuietMonitor(Monitor):  # type: ignore[misc]  # faust is untyped here
+    """Faust's own accounting of every message costs more than handling it; we count per batch instead."""
+
+    def on_message_in(self, tp: Any, offset: int, message: Any) -> None:
+        """Not counted."""
+
+    def on_message_out(self, tp: Any, offset: int, message: Any) -> None:
+        """Not counted."""
+
+    def on_stream_event_in(self, tp: Any, offset: int, stream: Any, event: Any) -> None:
+        """Not counted."""
+
+    def on_stream_event_out(self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None) -> None:
+        """Not counted."""

@@ -1,0 +1,101 @@
+"""What each agent does with a batch: decode, then one call."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from hub.bus.producer import Producer
+from hub.rules.settings import RuleSettings
+from hub.store import master as master_store
+from hub.store.deciding import Decided
+from hub.store.errors import Unacceptable
+from hub.store.pool import Store
+from schemas import codec, topics
+from schemas.codec import Undecodable
+from schemas.commands import AnyCommand
+from schemas.dates import utc_now
+from schemas.ids import document_id
+from schemas.master import Master
+from streams.agent import Failure, Handled
+from streams.deciding import Undecided, decide_each
+
+
+class DecideCommands:
+    """``documents.commands`` → decisions in PostgreSQL → ``documents.events`` and ``documents.latest``."""
+
+    def __init__(self, store: Store, producer: Producer, settings: RuleSettings) -> None:
+        self._store = store
+        self._producer = producer
+        self._settings = settings
+
+    async def __call__(self, messages: Sequence[Any]) -> Handled:
+        commands: list[AnyCommand] = []
+        places: list[int] = []
+        failures: list[Failure] = []
+        for index, message in enumerate(messages):
+            try:
+                commands.append(_command(message))
+                places.append(index)
+            except Undecodable as error:
+                failures.append(Failure(index, str(error)))
+        events: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        latest: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        outcomes = await decide_each(self._store, commands, self._settings, utc_now) if commands else []
+        for index, outcome in zip(places, outcomes, strict=True):
+            message = messages[index]
+            match outcome:
+                case Undecided(_, reason):
+                    failures.append(Failure(index, reason))
+                case Decided(_, event, document):
+                    events[message.partition].append((message.key, event))
+                    if document is not None:
+                        latest[message.partition].append((message.key, document))
+
+        async def publish() -> None:
+            await self._producer.publish_batches(topics.EVENTS, events)
+            await self._producer.publish_batches(topics.LATEST, latest)
+
+        return Handled(publish, failures)
+
+
+def _command(message: Any) -> AnyCommand:
+    """A record's command, if the record is whole: its key and its ids must be those of its document."""
+    if message.value is None:
+        raise Undecodable("the record has no value")
+    command = codec.decode_command(message.value)
+    if message.key != str(command.document_id).encode():
+        raise Undecodable(f"the record's key must be the document id {command.document_id}, it is {message.key!r}")
+    if command.document_id != document_id(command.source, command.source_id):
+        raise Undecodable(
+            f"document_id {command.document_id} is not the id of source {command.source!r}, "
+            f"source_id {command.source_id!r}"
+        )
+    return command
+
+
+class StoreMaster:
+    """``master.*`` → the master tables; a refresh of stock or finance retires what the books show by now."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store = store
+        self._structs = {prefix + topic.name: struct for struct, topic in topics.MASTER.items()}
+
+    async def __call__(self, messages: Sequence[Any]) -> Handled:
+        records: list[Master] = []
+        places: list[int] = []
+        failures: list[Failure] = []
+        for index, message in enumerate(messages):
+            try:
+                records.append(codec.decode_as(message.value or b"", self._structs[message.topic]))
+                places.append(index)
+            except Undecodable as error:
+                failures.append(Failure(index, str(error)))
+        try:
+            await master_store.apply(self._store, records)
+        except Unacceptable:
+            for index, record in zip(places, records, strict=True):
+                try:
+                    await master_store.apply(self._store, [record])
+                except Unacceptable as error:
+                    failures.append(Failure(index, str(error)))
+        return Handled(failures=failures)
