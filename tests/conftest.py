@@ -4,8 +4,6 @@ Set PEYVAND_TEST_KAFKA (bootstrap servers) or PEYVAND_TEST_POSTGRES (a DSN whose
 servers that run already. PEYVAND_CACHE is the directory of Kafka's jars (default: var/kafka/jars of this checkout).
 """
 
-import importlib
-import importlib.util
 import os
 import secrets
 import shutil
@@ -21,7 +19,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from hub.bus.admin import wait_until_ready
 from hub.runtime.embedded.kafka import EmbeddedKafka
+from hub.runtime.embedded.ports import free_port
 from hub.runtime.embedded.postgres import EmbeddedPostgres
+from hub.store.migrate import migrate
+
+__all__ = ["JARS", "KafkaServer", "PostgresServer", "dsn_of", "execute", "free_port"]
 
 JARS = Path(os.environ.get("PEYVAND_CACHE") or Path(__file__).parents[1] / "var" / "kafka" / "jars")
 
@@ -116,8 +118,7 @@ async def template_database(postgres: PostgresServer) -> AsyncIterator[str]:
     name = f"template_{secrets.token_hex(4)}"
     await execute(postgres.dsn, f"CREATE DATABASE {name}")
     try:
-        if _has_module("hub.store.migrate"):
-            await importlib.import_module("hub.store.migrate").migrate(dsn_of(postgres.dsn, name))
+        await migrate(dsn_of(postgres.dsn, name))
         yield name
     finally:
         await execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
@@ -132,10 +133,6 @@ async def database(postgres: PostgresServer, template_database: str) -> AsyncIte
         yield dsn_of(postgres.dsn, name)
     finally:
         await execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _has_module(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
 
 
 def dsn_of(server: str, database: str) -> str:
