@@ -1,0 +1,293 @@
+"""The contract between the hub and everything that speaks to an outside system.
+
+A connector is a folder. ``spec.py`` declares its configuration (:class:`ConnectorSpec`, named ``Spec``), ``client.py``
+is the only one that does I/O and turns the other side's errors into ours, ``mapper.py`` is pure, ``connector.py`` has
+the life-cycle (:class:`Connector`, named ``Connector``), ``simulator.py`` plays the other side where that helps, and
+``README.md`` tells a customer how to connect it. :func:`discover` finds them; nothing is registered by hand.
+
+What can go wrong is told in four words, on both sides of the contract::
+
+    ConnectorError
+    ├── Retryable       it will pass: the other side, Kafka or the database is away, busy or slow
+    ├── Rejected        it won't pass: the other side refused what was asked of it, or has no such thing
+    ├── Unauthorised    the login is wrong, expired or may not do this; a person has to mend it
+    └── UnknownPayload  what came can't be understood: it goes to the dead letters, and the rest goes on
+
+A connector tells nobody "accepted", and moves no cursor, before :class:`Publisher` has returned.
+"""
+
+import asyncio
+import hashlib
+import importlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from schemas import ids
+from schemas.commands import AnyCommand
+from schemas.deadletters import DeadLetter
+from schemas.master import Master
+from schemas.secret import Secret
+
+STOP_SECONDS = 5.0
+"""How long a connector may take to start, and to end after it was cancelled."""
+
+
+class ConnectorError(Exception):
+    """Something a connector can't do; the text is a sentence for a person and holds no secret."""
+
+
+class Retryable(ConnectorError):
+    """A fault that passes; the same work may be tried again."""
+
+
+class Rejected(ConnectorError):
+    """A refusal that trying again won't change."""
+
+
+class Unauthorised(ConnectorError):
+    """The login was refused; the work waits until a person mends it."""
+
+
+class UnknownPayload(ConnectorError):
+    """Something came that can't be understood."""
+
+
+class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connector's configuration, declared once; the docstring is the connector in one sentence.
+
+    Each field is ``Annotated[type, Meta(description=...)]`` with a default where one makes sense, secrets of type
+    :class:`~schemas.secret.Secret`, times as ``timedelta``, files as ``Path``. ``__post_init__`` may refuse values
+    that don't go together, by ValueError with a sentence. The runtime reads it from ``[connectors.<kind>.<name>]``;
+    :func:`redacted` and :func:`settings_table` show it.
+    """
+
+    libraries: ClassVar[frozenset[str]] = frozenset()
+    """The third-party modules the folder imports, beside msgspec."""
+
+    emits: ClassVar[frozenset[type[msgspec.Struct]]] = frozenset()
+    """The commands and master records it can publish."""
+
+
+def redacted(spec: ConnectorSpec) -> dict[str, object]:
+    """The settings as they may be shown and logged: secrets as ``***``."""
+    return {
+        name: "***" if isinstance(value, Secret) else value
+        for name in spec.__struct_fields__
+        for value in [getattr(spec, name)]
+    }
+
+
+def settings_table(spec: type[ConnectorSpec]) -> str:
+    """The settings as the Markdown table of the connector's README."""
+    rows = ["| setting | what it is | default |", "|---|---|---|"]
+    info = inspect.type_info(spec)
+    assert isinstance(info, inspect.StructType)
+    for setting in info.fields:
+        description = setting.type.extra_json_schema or {} if isinstance(setting.type, inspect.Metadata) else {}
+        default = "required" if setting.required else _shown(setting.default)
+        secret = " **Secret.**" if _holds_secret(setting.type) else ""
+        rows.append(f"| `{setting.encode_name}` | {description.get('description', '')}{secret} | {default} |")
+    return "\n".join(rows) + "\n"
+
+
+def _holds_secret(info: inspect.Type) -> bool:
+    match info:
+        case inspect.Metadata(type=inner):
+            return _holds_secret(inner)
+        case inspect.UnionType(types=types):
+            return any(_holds_secret(each) for each in types)
+        case inspect.CustomType(cls=cls):
+            return cls is Secret
+        case _:
+            return False
+
+
+def _shown(default: object) -> str:
+    match default:
+        case None | ():
+            return "–"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case timedelta():
+            return f"`{default.total_seconds():g}s`"
+        case _:
+            return f"`{default}`"
+
+
+class Publisher(Protocol):
+    """Where a connector's findings go. Each method returns after Kafka has acknowledged everything, never before.
+
+    Raises :exc:`Retryable` otherwise; then some may have been written, and the same call may be made again: ids are
+    derived, so nothing counts twice.
+    """
+
+    async def documents(self, commands: Sequence[AnyCommand]) -> None:
+        """Ask for documents to be decided; commands on one document keep their order."""
+
+    async def master(self, records: Sequence[Master]) -> None:
+        """Tell master data; records of one key keep their order."""
+
+    async def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what nobody can handle (:meth:`Context.dead_letter`)."""
+
+
+class Cursors(Protocol):
+    """Where a connector stands in its source, remembered durably, by a name of its own. Raises :exc:`Retryable`."""
+
+    async def get(self, name: str) -> str | None:
+        """What was set last; None if nothing was."""
+
+    async def set(self, name: str, value: str) -> None:
+        """Remember a value; called only after what it stands for was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a connector is given to work with. ``kind`` is its folder's name, ``instance`` its own in the configuration.
+
+    ``clock`` answers the aware present in UTC; ``data`` is a directory of the instance's own, made before it starts.
+    """
+
+    kind: str
+    instance: str
+    publisher: Publisher
+    cursors: Cursors
+    clock: Callable[[], datetime]
+    data: Path
+    logger: logging.Logger
+
+    @property
+    def name(self) -> str:
+        """``files.main``: the actor of its commands and the handler of its dead letters."""
+        return f"{self.kind}.{self.instance}"
+
+    def dead_letter(
+        self,
+        value: bytes,
+        reason: str,
+        *,
+        place: str,
+        position: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> DeadLetter:
+        """The letter of something that came from outside: ``place`` and ``position`` say where it stood.
+
+        Its id is derived from the place, the position and the bytes, so the same thing read again is the same letter.
+        It stood on no topic, so ``topic`` is ``connectors.<kind>.<instance>``.
+        """
+        topic = f"connectors.{self.name}"
+        digest = hashlib.sha256(value).hexdigest()
+        return DeadLetter(
+            id=str(ids.derive(ids.NAMESPACE, f"dead/{topic}/{place}/{position}/{digest}")),
+            topic=topic,
+            partition=0,
+            offset=position,
+            reason=reason,
+            handler=self.name,
+            failed_at=self.clock(),
+            value=value,
+            headers=(("place", place.encode()), *((key, text.encode()) for key, text in (headers or {}).items())),
+        )
+
+
+_SpecT = TypeVar("_SpecT", bound=ConnectorSpec)
+_T = TypeVar("_T")
+
+
+class Connector(ABC, Generic[_SpecT]):
+    """One configured connection to one outside system. Making it does nothing yet."""
+
+    def __init__(self, spec: _SpecT, context: Context) -> None:
+        self.spec = spec
+        self.context = context
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Return if the connection would work now, logged in as configured; writes nothing, here or there.
+
+        Raises :exc:`ConnectorError` with what is wrong and what to do about it.
+        """
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Work until cancelled, then end within :data:`STOP_SECONDS` with no task left over.
+
+        Outages are waited out (:meth:`Outage.waited_out`). Anything raised ends this instance alone; the runtime logs
+        it and starts a new one after a pause.
+        """
+
+
+@dataclass(slots=True)
+class Outage:
+    """One thing that can be away (``of``: "Kafka", "the folder ..."): logged once as it goes, once as it comes back."""
+
+    of: str
+    logger: logging.Logger
+    first_pause: float = 0.2
+    longest_pause: float = 30.0
+    _down: bool = field(default=False, init=False)
+
+    def down(self, error: Exception) -> None:
+        """It is away; says so unless it was known."""
+        if not self._down:
+            self.logger.error("%s is away: %s", self.of, error)
+        self._down = True
+
+    def up(self) -> None:
+        """It is there; says so if it was away."""
+        if self._down:
+            self.logger.info("%s is back", self.of)
+        self._down = False
+
+    async def waited_out(self, action: Callable[[], Awaitable[_T]]) -> _T:
+        """The action's result, however often it has to be tried: on Retryable again after a pause that doubles, from
+        ``first_pause`` to ``longest_pause`` seconds. Any other error is raised."""
+        pause = self.first_pause
+        while True:
+            try:
+                result = await action()
+            except Retryable as error:
+                self.down(error)
+            else:
+                self.up()
+                return result
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self.longest_pause)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorKind:
+    """A connector's folder: its configuration, its life-cycle and its README."""
+
+    name: str
+    spec: type[ConnectorSpec]
+    connector: type[Connector[Any]]
+    readme: Path
+
+
+def discover() -> dict[str, ConnectorKind]:
+    """Every connector there is, by its folder's name: the folders beside this file that have a ``spec.py``.
+
+    Raises AttributeError or ImportError for a folder that doesn't keep to the file names of the contract.
+    """
+    here = Path(__file__).parent
+    kinds = (_kind(folder) for folder in sorted(here.iterdir()) if (folder / "spec.py").is_file())
+    return {kind.name: kind for kind in kinds}
+
+
+def _kind(folder: Path) -> ConnectorKind:
+    package = f"{__package__}.{folder.name}"
+    return ConnectorKind(
+        name=folder.name,
+        spec=importlib.import_module(f"{package}.spec").Spec,
+        connector=importlib.import_module(f"{package}.connector").Connector,
+        readme=folder / "README.md",
+    )
