@@ -110,6 +110,15 @@ async def decision(store: Store, command_id: UUID) -> DocumentEvent | None:
     return codec.decode_event(event.encode()) if event else None
 
 
+async def decisions(store: Store, command_ids: Sequence[UUID]) -> dict[UUID, DocumentEvent]:
+    """What was decided about each of these commands; those not decided yet aren't in the answer."""
+    async with store.connection() as connection:
+        rows = await connection.fetch(
+            "select command_id, event from decisions where command_id = any($1::uuid[])", list(command_ids)
+        )
+    return {row[0]: codec.decode_event(row[1].encode()) for row in rows}
+
+
 async def documents(store: Store, wanted: DocumentFilter, limit: int) -> list[Document]:
     """Documents, the newest first."""
     conditions: list[str] = ["true"]
@@ -173,10 +182,12 @@ async def snapshot(store: Store, needs: Needs) -> Snapshot:
         return await deciding.read(connection, needs, lock=False)
 
 
-async def counts(store: Store) -> dict[str, int]:
-    """How many documents stand in each state."""
+async def counts(store: Store, source: str | None = None) -> dict[str, int]:
+    """How many documents, of one source or of all, stand in each state."""
     async with store.connection() as connection:
-        rows = await connection.fetch("select state, count(*) from documents group by state")
+        rows = await connection.fetch(
+            "select state, count(*) from documents where $1::text is null or source = $1 group by state", source
+        )
     return {row[0]: row[1] for row in rows}
 
 

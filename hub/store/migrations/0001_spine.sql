@@ -137,6 +137,7 @@ create index decisions_document on decisions (document_id, recorded_at);
 -- What the API accepted for a revision of a document, so that other content under the same id is told at once.
 create table intake (
     document_id uuid not null,
+    source text not null,
     revision integer not null,
     content_id uuid not null,
     primary key (document_id, revision)
