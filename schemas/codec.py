@@ -1,6 +1,7 @@
 """Bytes on the wire: JSON, decoded strictly into the structs. Module-level coders, for they are costly to make."""
 
-from typing import TypeVar
+import re
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,6 +16,9 @@ _command_decoder = msgspec.json.Decoder(AnyCommand)
 _event_decoder = msgspec.json.Decoder(DocumentEvent)
 _document_decoder = msgspec.json.Decoder(Document)
 
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""An escaped NUL, and not an escaped backslash before ``u0000``. (A raw one is no JSON.)"""
+
 
 class Undecodable(ValueError):
     """Bytes that are no message of ours; the text says which field and what was wrong."""
@@ -25,34 +29,45 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
+def encode_event(event: DocumentEvent) -> tuple[bytes, bytes | None]:
+    """An event's JSON and, within it word for word, its document's."""
+    if event.document is None:
+        return _encoder.encode(event), None
+    document = _encoder.encode(event.document)
+    whole = msgspec.structs.replace(event, document=msgspec.Raw(document))
+    return _encoder.encode(whole), document
+
+
 def decode_command(data: bytes) -> AnyCommand:
-    """A command. Raises :exc:`Undecodable`."""
-    try:
-        command: AnyCommand = _command_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undecodable(str(error)) from None
+    """A command. Raises :exc:`Undecodable`, also for a text with a NUL: PostgreSQL keeps none, so no code has one."""
+    if b"\\u0000" in data and _NUL.search(data):
+        raise Undecodable("a text contains a NUL character")
+    command: AnyCommand = _decode(_command_decoder, data)
     return command
 
 
 def decode_event(data: bytes) -> DocumentEvent:
     """An event. Raises :exc:`Undecodable`."""
-    try:
-        return _event_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undecodable(str(error)) from None
+    event: DocumentEvent = _decode(_event_decoder, data)
+    return event
 
 
 def decode_document(data: bytes) -> Document:
     """A document as it is on ``documents.latest``. Raises :exc:`Undecodable`."""
-    try:
-        return _document_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Undecodable(str(error)) from None
+    document: Document = _decode(_document_decoder, data)
+    return document
 
 
 def decode_as(data: bytes, struct: type[_Struct]) -> _Struct:
     """Any other of our structs. Raises :exc:`Undecodable`."""
+    message: _Struct = _decode(msgspec.json.Decoder(struct), data)
+    return message
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
     try:
-        return msgspec.json.decode(data, type=struct)
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable(str(error)) from None
+    except RecursionError:
+        raise Undecodable("JSON is nested too deep") from None

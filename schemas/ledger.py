@@ -6,7 +6,7 @@ These structs are mutable on purpose: within one transaction every document of a
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 import msgspec
@@ -103,6 +103,15 @@ class Original(msgspec.Struct):
     account: str | None
     lines: tuple[SoldLine, ...]
     returned: dict[tuple[str, str], Decimal]
+
+    @classmethod
+    def of(cls, document: Document, returned: dict[tuple[str, str], Decimal]) -> Self:
+        """A sale as its returns see it."""
+        lines = tuple(
+            SoldLine(line.product, line.attribute, line.quantity, line.unit_price, line.vat_percent, line.duty_percent)
+            for line in document.lines
+        )
+        return cls(document.id, document.kind, document.state, document.account, lines, returned)
 
 
 class Standing(msgspec.Struct, frozen=True):

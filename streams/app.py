@@ -13,6 +13,7 @@ from hub.bus.settings import Kafka
 from hub.store.pool import Store
 from schemas import topics
 from streams.agent import Loop, Probe, no_probe
+from streams.drain import use_direct_drain
 from streams.handlers import DecideCommands, StoreMaster
 from streams.settings import StreamSettings
 
@@ -44,6 +45,7 @@ def build(settings: StreamSettings, store: Store, producer: Producer, *, probe: 
     """The app with its agents, not started."""
     kafka = settings.kafka
     app = _app(kafka)
+    use_direct_drain(app)
     decide = Loop(
         "decide",
         DecideCommands(store, producer, settings.rules),
@@ -112,6 +114,9 @@ class QuietMonitor(Monitor):  # type: ignore[misc]  # faust is untyped here
 
     def on_message_in(self, tp: Any, offset: int, message: Any) -> None:
         """Not counted."""
+
+    def track_tp_end_offset(self, tp: Any, offset: int) -> None:
+        """The consumer knows it."""
 
     def on_message_out(self, tp: Any, offset: int, message: Any) -> None:
         """Not counted."""

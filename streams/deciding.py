@@ -45,7 +45,7 @@ async def decide_batch(
             wanted = rules.needs(fresh)
             await memory.ensure_stock(connection, wanted.incoming)
             async with connection.transaction():
-                snapshot = await memory.read(connection, wanted)
+                snapshot = await memory.read(connection, wanted, store.products)
                 before = dict(snapshot.documents)
                 now = clock()
                 events: list[DocumentEvent] = [rules.decide(command, snapshot, settings, now) for command in fresh]

@@ -51,7 +51,6 @@ from schemas.ledger import (
     Needs,
     Original,
     Snapshot,
-    SoldLine,
     Standing,
     StockKey,
 )
@@ -325,7 +324,7 @@ def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tu
     original_id = ids.original_id(command.source, request.original)
     original = snapshot.originals.get(original_id)
     if original is None and original_id in snapshot.documents:
-        original = snapshot.originals[original_id] = original_of(snapshot.documents[original_id].document)
+        original = snapshot.originals[original_id] = Original.of(snapshot.documents[original_id].document, {})
     if original is None:
         if request.original_date is not None:
             return None, ()
@@ -335,15 +334,6 @@ def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tu
     if original.account != request.account:
         return None, (reason("original_other_account", at="account", account=original.account),)
     return original, ()
-
-
-def original_of(document: Document) -> Original:
-    """A sale as its returns see it, with nothing returned yet."""
-    lines = tuple(
-        SoldLine(line.product, line.attribute, line.quantity, line.unit_price, line.vat_percent, line.duty_percent)
-        for line in document.lines
-    )
-    return Original(document.id, document.kind, document.state, document.account, lines, {})
 
 
 _RatesFor = Callable[[str, str], tax.Rates]

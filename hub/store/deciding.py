@@ -1,13 +1,15 @@
 """The one transaction a decision is made in: what was decided before, what the rules need, what they changed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from hub.store import locks
+from hub.store import locks, texts
 from hub.store.errors import Unacceptable
+from hub.store.products import ProductCache
 from schemas import codec
-from schemas.documents import Document, Kind, State
+from schemas.documents import Document
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import (
     AccountLedger,
@@ -16,12 +18,11 @@ from schemas.ledger import (
     Needs,
     Original,
     Snapshot,
-    SoldLine,
     Standing,
     StockKey,
     StockLevel,
 )
-from schemas.master import Product, Warehouse
+from schemas.master import Warehouse
 
 _KNOWN = """
 select d.command_id, d.event, now.event as latest
@@ -47,26 +48,11 @@ _HOLDS = """
 select document_id, account, amount, posted_at from credit_holds where document_id = any($1::uuid[])
 """
 
-_ORIGINALS = """
-select id, kind, state, account from documents where id = any($1::uuid[])
-"""
-
-_SOLD = """
-select document_id, product, attribute, quantity, unit_price, vat_percent, duty_percent
-from document_lines where document_id = any($1::uuid[]) order by document_id, number
-"""
-
 _RETURNED = """
 select r.original_id, l.product, l.attribute, sum(l.quantity)
 from documents r join document_lines l on l.document_id = r.id
 where r.original_id = any($1::uuid[]) and r.state not in ('rejected', 'cancelled', 'expired')
 group by 1, 2, 3
-"""
-
-_PRODUCTS = """
-select code, name, unit, price, vat_exempt, vat_percent, duty_percent, stocked, active, product_group, second_unit,
-       barcode
-from products where code = any($1::text[])
 """
 
 _WAREHOUSES = "select code, name, active from warehouses where code = any($1::text[])"
@@ -79,9 +65,9 @@ on conflict do nothing
 """
 
 _UPDATE_STOCK = """
-update stock s set incoming = v.incoming, reserved = v.reserved
-from unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[])
-    as v (product, warehouse, attribute, incoming, reserved)
+update stock s set incoming = v.incoming::numeric, reserved = v.reserved::numeric
+from unnest(string_to_array($1, $6), string_to_array($2, $6), string_to_array($3, $6),
+            string_to_array($4, $6), string_to_array($5, $6)) as v (product, warehouse, attribute, incoming, reserved)
 where s.product = v.product and s.warehouse = v.warehouse and s.attribute = v.attribute
 """
 
@@ -104,7 +90,7 @@ _DOCUMENT_COLUMNS = (
 )  # fmt: skip
 _LINE_COLUMNS = (
     "document_id", "number", "product", "warehouse", "attribute", "quantity", "short", "unit_price", "discount",
-    "net", "vat", "duty", "vat_percent", "duty_percent",
+    "net", "vat", "duty",
 )  # fmt: skip
 _MOVEMENT_COLUMNS = (
     "document_id", "line", "outgoing", "product", "warehouse", "attribute", "quantity", "posted_at",
@@ -143,7 +129,7 @@ async def known(connection: Any, command_ids: Collection[UUID]) -> dict[UUID, De
     return found
 
 
-async def read(connection: Any, needs: Needs, *, lock: bool = True) -> Snapshot:
+async def read(connection: Any, needs: Needs, products: ProductCache, *, lock: bool = True) -> Snapshot:
     """Everything the rules need, under lock for a decision or without for a preview."""
     wanted = needs.documents | needs.originals
     existing = await locks.documents(connection, wanted) if lock else wanted
@@ -156,7 +142,7 @@ async def read(connection: Any, needs: Needs, *, lock: bool = True) -> Snapshot:
     return Snapshot(
         documents=documents,
         originals=originals,
-        products=await _products(connection, needs.products),
+        products=await products.get(connection, needs.products),
         warehouses=await _warehouses(connection, needs.warehouses),
         accounts=await locks.accounts(connection, needs.accounts, lock=lock),
         stock=await locks.stock(connection, needs.stock, lock=lock),
@@ -181,29 +167,15 @@ async def _standings(connection: Any, ids: list[UUID]) -> dict[UUID, Standing]:
 
 
 async def _originals(connection: Any, ids: list[UUID]) -> dict[UUID, Original]:
-    lines: dict[UUID, list[SoldLine]] = {}
-    for row in await connection.fetch(_SOLD, ids):
-        lines.setdefault(row[0], []).append(SoldLine(*tuple(row)[1:]))
-    returned: dict[UUID, dict[tuple[str, str], Any]] = {}
+    returned: dict[UUID, dict[tuple[str, str], Decimal]] = {}
     for original_id, product, attribute, quantity in await connection.fetch(_RETURNED, ids):
         returned.setdefault(original_id, {})[product, attribute] = quantity
-    return {
-        row["id"]: Original(
-            row["id"],
-            Kind(row["kind"]),
-            State(row["state"]),
-            row["account"],
-            tuple(lines.get(row["id"], ())),
-            returned.get(row["id"], {}),
-        )
-        for row in await connection.fetch(_ORIGINALS, ids)
-    }
-
-
-async def _products(connection: Any, codes: Collection[str]) -> dict[str, Product]:
-    if not codes:
-        return {}
-    return {row[0]: Product(*row) for row in await connection.fetch(_PRODUCTS, list(codes))}
+    found = {}
+    for row in await connection.fetch(_STANDING, ids):
+        document = codec.decode_event(row["event"].encode()).document
+        if document is not None:
+            found[document.id] = Original.of(document, returned.get(document.id, {}))
+    return found
 
 
 async def _warehouses(connection: Any, codes: Collection[str]) -> dict[str, Warehouse]:
@@ -225,10 +197,9 @@ async def write(
     decided = []
     rows: list[_Row] = []
     for event in events:
-        encoded = codec.encode(event)
+        encoded, latest = codec.encode_event(event)
         refused = event.type == COMMAND_REFUSED
-        latest = codec.encode(event.document) if event.document and not refused else None
-        decided.append(Decided(event.document_id, encoded, latest))
+        decided.append(Decided(event.document_id, encoded, None if refused else latest))
         rows.append((event.command_id, event.document_id, event.step, refused, event.recorded_at, encoded.decode()))
     changed = [
         standing for document_id, standing in snapshot.documents.items() if before.get(document_id) is not standing
@@ -257,8 +228,8 @@ async def _write_standings(connection: Any, standings: Sequence[Standing]) -> No
         documents.append(_document_row(document, standing.content_id))
         lines.extend(
             (
-                document.id, line.number, line.product, line.warehouse, line.attribute, line.quantity, line.short,
-                line.unit_price, line.discount, line.net, line.vat, line.duty, line.vat_percent, line.duty_percent,
+                document.id, line.number, line.product, line.warehouse, line.attribute, line.quantity,
+                line.short or None, line.unit_price, line.discount, line.net, line.vat, line.duty,
             )
             for line in document.lines
         )  # fmt: skip
@@ -295,11 +266,10 @@ async def _update_stock(connection: Any, levels: Sequence[StockLevel]) -> None:
     if levels:
         done = await connection.execute(
             _UPDATE_STOCK,
-            [level.key.product for level in levels],
-            [level.key.warehouse for level in levels],
-            [level.key.attribute for level in levels],
-            [level.incoming for level in levels],
-            [level.reserved for level in levels],
+            *texts.columns([level.key for level in levels]),
+            texts.joined([str(level.incoming) for level in levels]),
+            texts.joined([str(level.reserved) for level in levels]),
+            texts.SEPARATOR,
         )
         _expect(done, len(levels))
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
+from hub.store import texts
 from schemas.ledger import AccountLedger, StockKey, StockLevel
 
 _DOCUMENTS = """
@@ -15,12 +16,13 @@ select id from documents where id = any($1::uuid[]) order by id for update
 
 _ACCOUNTS = """
 select code, name, vat_exempt, active, direct, documentary, balance, uncleared_cheques, returned_cheques, held, as_of
-from accounts where code = any($1::text[]) and defined order by code {lock}
+from accounts where code = any(string_to_array($1, $2)) and defined order by code {lock}
 """
 
 _STOCK = """
 select s.product, s.warehouse, s.attribute, s.in_books, s.incoming, s.reserved, s.as_of
-from unnest($1::text[], $2::text[], $3::text[]) as k (product, warehouse, attribute)
+from unnest(string_to_array($1, $4), string_to_array($2, $4), string_to_array($3, $4))
+    as k (product, warehouse, attribute)
 join stock s using (product, warehouse, attribute)
 order by s.product, s.warehouse, s.attribute {lock}
 """
@@ -40,7 +42,10 @@ async def accounts(connection: Any, codes: Collection[str], *, lock: bool = True
     if not codes:
         return {}
     query = _ACCOUNTS.format(lock="for update" if lock else "")
-    return {row[0]: AccountLedger(*row) for row in await connection.fetch(query, sorted(codes))}
+    return {
+        row[0]: AccountLedger(*row)
+        for row in await connection.fetch(query, texts.joined(sorted(codes)), texts.SEPARATOR)
+    }
 
 
 async def finance(connection: Any, codes: Collection[str]) -> list[Any]:
@@ -55,7 +60,7 @@ async def stock(connection: Any, keys: Iterable[StockKey], *, lock: bool = True)
         return {}
     query = _STOCK.format(lock="for update of s" if lock else "")
     levels = {}
-    for row in await connection.fetch(query, *map(list, zip(*ordered, strict=True))):
+    for row in await connection.fetch(query, *texts.columns(ordered), texts.SEPARATOR):
         key = StockKey(row[0], row[1], row[2])
         levels[key] = StockLevel(key, row[3], row[4], row[5], row[6])
     return levels

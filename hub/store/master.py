@@ -112,9 +112,13 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
             case Warehouse():
                 warehouses[record.code] = (record.code, record.name, record.active)
     async with store.connection() as connection:
-        for statement, rows in ((_ACCOUNTS, accounts), (_PRODUCTS, products), (_WAREHOUSES, warehouses)):
+        for statement, rows in ((_ACCOUNTS, accounts), (_WAREHOUSES, warehouses)):
             if rows:
                 await connection.executemany(statement, [rows[code] for code in sorted(rows)])
+        if products:
+            async with connection.transaction():
+                await connection.executemany(_PRODUCTS, [products[code] for code in sorted(products)])
+                await connection.execute("update product_version set version = version + 1")
         if stock:
             await _refresh_stock(connection, stock)
         if finance:

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from hub.store.errors import translated
+from hub.store.products import ProductCache
 
 
 class Store:
@@ -18,6 +19,7 @@ class Store:
         self._size = size
         self._application = application
         self._pool: Any = None
+        self.products = ProductCache()
 
     async def open(self) -> None:
         """Connect. Raises :exc:`~hub.store.errors.StoreError`."""

@@ -179,7 +179,7 @@ async def account(store: Store, code: str) -> Account | None:
 async def snapshot(store: Store, needs: Needs) -> Snapshot:
     """What the rules need, read without locks: for a preview, and for an account's credit."""
     async with store.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        return await deciding.read(connection, needs, lock=False)
+        return await deciding.read(connection, needs, store.products, lock=False)
 
 
 async def counts(store: Store, source: str | None = None) -> dict[str, int]:

@@ -14,6 +14,10 @@ create table products (
     barcode text
 );
 
+-- Grows with every change of products, so that a reader knows whether what it remembers of them still holds.
+create table product_version (version bigint not null);
+insert into product_version values (0);
+
 create table warehouses (
     code text primary key,
     name text not null,
@@ -89,14 +93,12 @@ create table document_lines (
     warehouse text,
     attribute text not null,
     quantity numeric(20, 5) not null,
-    short numeric(20, 5) not null,
+    short numeric(20, 5), -- what a backorder waits for
     unit_price bigint not null,
     discount bigint not null,
     net bigint not null,
     vat bigint not null,
     duty bigint not null,
-    vat_percent numeric(6, 3) not null,
-    duty_percent numeric(6, 3) not null,
     primary key (document_id, number)
 );
 
