@@ -14,6 +14,7 @@ class Kafka(msgspec.Struct, frozen=True):
     bootstrap: str
     prefix: str = ""
     replication: int = 1
+    min_isr: int = 1
     user: str | None = None
     password: str | None = None
     tls: bool = False

@@ -43,14 +43,6 @@ class Security(StrEnum):
     SASL = "sasl"
 
 
-class SaslMechanism(StrEnum):
-    """How the user and password are presented to Kafka."""
-
-    PLAIN = "PLAIN"
-    SCRAM_SHA_256 = "SCRAM-SHA-256"
-    SCRAM_SHA_512 = "SCRAM-SHA-512"
-
-
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -128,12 +120,10 @@ class KafkaSettings(msgspec.Struct, frozen=True):
     security: Annotated[
         Security,
         Meta(
-            description="plaintext; tls: encrypted; sasl: encrypted, with a user and password.", examples=["plaintext"]
+            description="plaintext; tls: encrypted; sasl: encrypted, with a user and password (SCRAM-SHA-512).",
+            examples=["plaintext"],
         ),
     ] = Security.PLAINTEXT
-    mechanism: Annotated[
-        SaslMechanism, Meta(description="How the password is presented, for sasl.", examples=["SCRAM-SHA-512"])
-    ] = SaslMechanism.SCRAM_SHA_512
     user: Annotated[str | None, Meta(description="The user, for sasl.", examples=["peyvand"])] = None
     password: Annotated[Secret | None, Meta(description="The user's password, for sasl.")] = None
     ca_file: Annotated[
@@ -216,8 +206,8 @@ class ApiSettings(msgspec.Struct, frozen=True):
     rate_limit: Annotated[
         int,
         Meta(
-            description="Requests a minute for each key that has no limit of its own; 0: no limit.",
-            ge=0,
+            description="Requests a minute for a key that is made without a limit of its own.",
+            ge=1,
             le=10_000_000,
             examples=[6_000],
         ),

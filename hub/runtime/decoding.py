@@ -20,6 +20,7 @@ from msgspec import inspect
 from hub.runtime.durations import parse_duration
 from hub.runtime.origin import KeyPath, Origin, dotted
 from hub.runtime.problems import Phrase, Problem, toml_text
+from hub.runtime.redaction import remember
 from schemas.dates import parse_date
 from schemas.secret import Secret
 
@@ -120,7 +121,10 @@ class Decoding:
                 made = [self.value(item, each, (*path, index)) for index, each in enumerate(value)]
                 return tuple(made) if isinstance(info, inspect.VarTupleType) else made
             case inspect.CustomType(cls=cls) if cls is Secret:
-                return self._secret(value, path)
+                secret = self._secret(value, path)
+                if isinstance(secret, Secret):
+                    remember(secret)
+                return secret
             case inspect.CustomType(cls=cls) if cls is Path:
                 return self._origin.directory / value if isinstance(value, str) and value else _WRONG
             case inspect.UnionType(types=types):

@@ -1,0 +1,112 @@
+"""Whether the hub could work as it is configured: what the configuration says, and whether what it names is there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from connectors import base
+from hub.bus.admin import wait_until_ready
+from hub.bus.errors import Unavailable
+from hub.bus.topics import check_topics
+from hub.runtime import servers
+from hub.runtime.config import Config, Security
+from hub.runtime.redaction import redact
+from hub.store import migrate
+from hub.store.errors import StoreError, Unacceptable
+
+
+class Outcome(StrEnum):
+    """How one thing was found."""
+
+    GOOD = "ok"
+    WRONG = "error"
+    NOTE = "note"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    subject: str
+    outcome: Outcome
+    sentence: str
+    remedy: str = ""
+
+
+def declared(config: Config) -> Iterator[Finding]:
+    """What the configuration itself says. It was read already, so all of this is good."""
+    file = config.origin.file
+    yield Finding(
+        "configuration", Outcome.GOOD, f"{file}" if file else "no file is named or found: everything is as built in"
+    )
+    if variables := sorted(config.origin.variables.values()):
+        yield Finding("environment", Outcome.GOOD, f"sets {', '.join(variables)}")
+    names = [f"{kind}.{instance}" for kind, instances in config.connectors.items() for instance in instances]
+    yield Finding("connectors", Outcome.GOOD, ", ".join(names) or "none")
+
+
+async def found(config: Config, seconds: float) -> AsyncIterator[Finding]:
+    """What the servers answer that the configuration names, each within ``seconds``. Changes nothing."""
+    if config.kafka.embedded:
+        yield Finding("Kafka", Outcome.NOTE, "embedded: hub dev starts it")
+    else:
+        async for finding in _kafka(config, seconds):
+            yield finding
+    if config.postgres.embedded:
+        yield Finding("PostgreSQL", Outcome.NOTE, "embedded: hub dev starts it")
+    else:
+        async for finding in _postgres(config, seconds):
+            yield finding
+
+
+async def _kafka(config: Config, seconds: float) -> AsyncIterator[Finding]:
+    kafka = servers.kafka(config)
+    try:
+        if config.kafka.security is Security.PLAINTEXT:
+            await wait_until_ready(kafka.bootstrap, seconds)
+        async with asyncio.timeout(seconds):
+            problems = await check_topics(kafka)
+    except (Unavailable, TimeoutError, OSError) as error:
+        why = f" ({redact(str(error))})" if str(error) else ""
+        yield Finding(
+            "Kafka",
+            Outcome.WRONG,
+            f"{kafka.bootstrap} didn't answer within {seconds:g} seconds{why}",
+            "Is it running, and are [kafka] bootstrap and security right? docs/configuration.md has the settings.",
+        )
+        return
+    yield Finding("Kafka", Outcome.GOOD, f"{kafka.bootstrap} answers")
+    if not problems:
+        yield Finding("topics", Outcome.GOOD, "all are there, as declared")
+    for problem in problems:
+        sentence, _, remedy = problem.partition("; ")
+        yield Finding("topics", Outcome.WRONG, sentence, remedy)
+
+
+async def _postgres(config: Config, seconds: float) -> AsyncIterator[Finding]:
+    try:
+        async with asyncio.timeout(seconds):
+            pending = await migrate.pending(servers.postgres(config))
+    except Unacceptable as error:
+        yield Finding("PostgreSQL", Outcome.WRONG, redact(str(error)), "Mend [postgres] in the configuration.")
+        return
+    except (StoreError, TimeoutError) as error:
+        why = f" ({redact(str(error))})" if str(error) else ""
+        yield Finding(
+            "PostgreSQL",
+            Outcome.WRONG,
+            f"it didn't answer within {seconds:g} seconds{why}",
+            "Is it running, and is [postgres] in the configuration right?",
+        )
+        return
+    yield Finding("PostgreSQL", Outcome.GOOD, "answers, and takes the login")
+    if pending:
+        yield Finding("migrations", Outcome.WRONG, f"not applied yet: {', '.join(pending)}", "Run hub migrate.")
+    else:
+        yield Finding("migrations", Outcome.GOOD, "all are applied")
+
+
+def connector_kinds() -> dict[str, type[msgspec.Struct]]:
+    """The spec of every kind of connector there is."""
+    return {name: kind.spec for name, kind in base.discover().items()}
