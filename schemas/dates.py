@@ -2,10 +2,15 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Annotated
 
 import jdatetime
+import msgspec
 
 from schemas.text import latin_digits
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A date-time on the wire: always aware, for one without an offset can't be compared with the others."""
 
 TEHRAN = timezone(timedelta(hours=3, minutes=30), "Asia/Tehran")
 """Iran has kept UTC+03:30 all year since 1401/07/01 (2022-09-22); a document's day is the day in Tehran."""
@@ -13,6 +18,8 @@ TEHRAN = timezone(timedelta(hours=3, minutes=30), "Asia/Tehran")
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _JALALI_YEARS = range(1200, 1600)
 _GREGORIAN_YEARS = range(1900, 2200)
+_SHOWN_YEARS = range(1622, 9998)
+"""Gregorian years that lie wholly in the Jalali years of four digits, which end at 9377 in jdatetime."""
 
 
 def parse_date(text: str) -> date:
@@ -49,12 +56,16 @@ def _from_datetime(plain: str, shown: str) -> date:
 
 
 def jalali(day: date) -> str:
-    """``1403/01/01`` of a Gregorian date."""
+    """``1403/01/01`` of a Gregorian date; outside the Jalali years 1000-9376 it is shown in ISO."""
+    if day.year not in _SHOWN_YEARS:
+        return day.isoformat()
     return str(jdatetime.date.fromgregorian(date=day).strftime("%Y/%m/%d"))
 
 
 def jalali_time(moment: datetime) -> str:
-    """``1403/01/01 15:04:05`` in Tehran, of an aware date-time."""
+    """``1403/01/01 15:04:05`` in Tehran, of an aware date-time; outside those years it is shown in ISO."""
+    if moment.year not in _SHOWN_YEARS:
+        return moment.isoformat()
     local = moment.astimezone(TEHRAN)
     return f"{jalali(local.date())} {local:%H:%M:%S}"
 

@@ -1,8 +1,8 @@
 """A message nobody could handle: the original bytes and headers, where it came from, why, and how often."""
 
-from datetime import datetime
-
 import msgspec
+
+from schemas.dates import Moment
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -17,7 +17,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: int
     reason: str
     handler: str
-    failed_at: datetime
+    failed_at: Moment
     value: bytes
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()

@@ -1,9 +1,10 @@
 """Card terminals and scales (MODULES.md I17, I18)."""
 
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
+
+from schemas.dates import Moment
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -12,7 +13,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     payment_id: str
     terminal: str
     amount: int
-    requested_at: datetime
+    requested_at: Moment
     document_id: str | None = None
 
 
@@ -21,7 +22,7 @@ class PaymentResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     payment_id: str
     approved: bool
-    finished_at: datetime
+    finished_at: Moment
     transaction_number: str | None = None
     trace_number: str | None = None
     code: str = ""
@@ -33,5 +34,5 @@ class Weight(msgspec.Struct, frozen=True, omit_defaults=True):
 
     scale: str
     kilograms: Decimal
-    read_at: datetime
+    read_at: Moment
     stable: bool = True

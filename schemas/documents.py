@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.dates import Moment
 from schemas.reasons import Reason
 
 CURRENCY = "IRR"
@@ -140,7 +141,7 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who approved or refused, when (UTC), and what they said."""
 
     by: str
-    at: dt.datetime
+    at: Moment
     approved: bool
     note: str = ""
 
@@ -149,7 +150,7 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the books answered. ``posted_at`` is by the books' own clock, in UTC."""
 
     number: str | None = None
-    posted_at: dt.datetime | None = None
+    posted_at: Moment | None = None
     error: str | None = None
     error_number: int | None = None
 
@@ -165,8 +166,8 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int
     step: int
     date: dt.date
-    received_at: dt.datetime
-    changed_at: dt.datetime
+    received_at: Moment
+    changed_at: Moment
     account: str | None = None
     payment: Payment = Payment.CREDIT
     warehouse: str | None = None
@@ -176,7 +177,7 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     totals: Totals = Totals()
     method: Method | None = None
     reasons: tuple[Reason, ...] = ()
-    expires_at: dt.datetime | None = None
+    expires_at: Moment | None = None
     approval: Approval | None = None
     posting: Posting | None = None
     original_date: dt.date | None = None

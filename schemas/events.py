@@ -1,10 +1,10 @@
 """What happened. Events travel on ``documents.events``, keyed by document id, with the whole document as it now is."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from schemas.dates import Moment
 from schemas.documents import Document
 from schemas.reasons import Reason
 
@@ -26,8 +26,8 @@ class DocumentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     document_id: UUID
     revision: int
     step: int
-    occurred_at: datetime
-    recorded_at: datetime
+    occurred_at: Moment
+    recorded_at: Moment
     command_id: UUID
     command: str
     actor: str

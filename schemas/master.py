@@ -1,9 +1,10 @@
 """Master data, as it comes from the books (or from files), keyed by code on the compacted ``master.*`` topics."""
 
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
+
+from schemas.dates import Moment
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class Stock(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     product: str
     warehouse: str
     on_hand: Decimal
-    as_of: datetime
+    as_of: Moment
     attribute: str = ""
 
 
@@ -59,7 +60,7 @@ class Finance(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """A customer's standing in the books, in rials. ``balance`` above zero is what the customer owes."""
 
     account: str
-    as_of: datetime
+    as_of: Moment
     direct: int = 0
     documentary: int = 0
     balance: int = 0

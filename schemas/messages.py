@@ -1,9 +1,10 @@
 """Messages to and from people: SMS, Telegram, Mattermost, popups (MODULES.md D15-D17, O5)."""
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+
+from schemas.dates import Moment
 
 
 class Channel(StrEnum):
@@ -18,7 +19,7 @@ class InboundMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: Channel
     sender: str
     text: str
-    received_at: datetime
+    received_at: Moment
     account: str | None = None
 
 
@@ -29,7 +30,7 @@ class OutboundMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: Channel
     recipient: str
     text: str
-    requested_at: datetime
+    requested_at: Moment
     account: str | None = None
 
 
@@ -38,7 +39,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     message_id: str
     status: str
-    reported_at: datetime
+    reported_at: Moment
     detail: str = ""
 
 
@@ -49,7 +50,7 @@ class Notification(msgspec.Struct, frozen=True, omit_defaults=True):
     recipient: str
     title_fa: str
     title_en: str
-    created_at: datetime
+    created_at: Moment
     body_fa: str = ""
     body_en: str = ""
     link: str | None = None

@@ -1,9 +1,10 @@
 """Calls, as telephony connectors report them (MODULES.md D14)."""
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+
+from schemas.dates import Moment
 
 
 class Direction(StrEnum):
@@ -18,7 +19,7 @@ class CallEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     linked_id: str
     event: str
     source: str
-    occurred_at: datetime
+    occurred_at: Moment
     extension: str | None = None
     number: str | None = None
     direction: Direction | None = None
@@ -29,7 +30,7 @@ class CallLeg(msgspec.Struct, frozen=True, omit_defaults=True):
 
     extension: str
     talk_seconds: int
-    answered_at: datetime | None = None
+    answered_at: Moment | None = None
 
 
 class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,7 +40,7 @@ class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     direction: Direction
     number: str
-    started_at: datetime
-    ended_at: datetime
+    started_at: Moment
+    ended_at: Moment
     legs: tuple[CallLeg, ...] = ()
     account: str | None = None
