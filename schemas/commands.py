@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 
 from schemas import ids
-from schemas.documents import DocumentRequest
+from schemas.dates import Moment
+from schemas.documents import CURRENCY, DocumentRequest
 
 COMMAND_VERSION = 1
 
@@ -31,8 +32,8 @@ class Command(
     source: str
     source_id: str
     revision: int
-    occurred_at: datetime
-    recorded_at: datetime
+    occurred_at: Moment
+    recorded_at: Moment
     actor: str
     version: int = COMMAND_VERSION
     trace: str | None = None
@@ -95,7 +96,7 @@ class Cancel(_OnDocument, frozen=True, kw_only=True):
 class Expire(_OnDocument, frozen=True, kw_only=True):
     """The reservation's time is up. ``due`` must still be the document's expiry when it is decided."""
 
-    due: datetime
+    due: Moment
 
 
 class Reconsider(_OnDocument, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class PostingSucceeded(_OnDocument, frozen=True, kw_only=True):
     """The books have the document, under ``number``, since ``posted_at`` (the books' own clock, UTC)."""
 
     number: str
-    posted_at: datetime
+    posted_at: Moment
 
 
 class PostingFailed(_OnDocument, frozen=True, kw_only=True):
@@ -129,5 +130,8 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def fingerprint(request: DocumentRequest) -> str:
-    """A digest of a request's content: equal content, equal text."""
+    """A digest of a request's content: equal content, equal text, whether a default was left out or written."""
+    if request.currency == CURRENCY:
+        # msgspec leaves out what *is* the default, and a text read from JSON is another object.
+        request = msgspec.structs.replace(request, currency=CURRENCY)
     return ids.derive(ids.NAMESPACE, _encoder.encode(request).decode()).hex

@@ -40,8 +40,11 @@ def refusal_id(document: UUID, command: UUID) -> UUID:
 
 
 def original_id(source: str, original: str) -> UUID:
-    """The document id a return's ``original`` names: itself if it is a UUID, else the same source's own id."""
+    """The document id a return's ``original`` names: itself if it is one of ours (a UUIDv5), else the same source's
+    own id. Sources whose own ids are GUIDs (Dynamics 365) draw them: those are other versions."""
     try:
-        return UUID(original)
+        named = UUID(original)
     except ValueError:
         return document_id(source, original)
+    ours = named.version == 5 and str(named) == original.lower()
+    return named if ours else document_id(source, original)
