@@ -285,7 +285,7 @@ def _decimal(value: object) -> Decimal:
 
 def _master_code(field: str, value: object) -> str:
     written = _code(value)
-    if not 0 < len(written) <= _MAX_MASTER_CODE or not written.isprintable():
+    if not text.is_code(written, _MAX_MASTER_CODE):
         raise _Unfit("invalid_code", field=field, limit=_MAX_MASTER_CODE)
     return written
 

@@ -1,7 +1,14 @@
 """Persian text as people type it, made one spelling (MODULES.md D2)."""
 
 _DIGITS = {ord(c): str(i % 10) for i, c in enumerate("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩")}
-_LETTERS = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه", "ۀ": "ه", "\u0640": "", "\u200f": "", "\u200e": ""})
+_LETTERS = str.maketrans(
+    "يىكةۀ",
+    "ییکهه",
+    "\u0640\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff",
+)
+"""Gone: tatweel, direction marks and what else pasted text brings unseen. ZWNJ is spelling and stays."""
+
+_ZWNJ = "\u200c"
 _NUMBER_MARKS = str.maketrans({"٫": ".", "٬": "", "،": ","})
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
@@ -18,13 +25,19 @@ def number_text(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Free text with one spelling of ی and ک, no tatweel or direction marks, digits as typed, outer blanks gone."""
+    """Free text with one spelling of ی and ک, no tatweel or unseen marks but ZWNJ, no outer blanks."""
     return text.strip() if text.isascii() else text.translate(_LETTERS).strip()
 
 
 def code(text: str) -> str:
     """A code (product, account, warehouse, attribute): one spelling of letters and digits, so ``كالا۱`` = ``کالا1``."""
     return text.strip() if text.isascii() else text.translate(_LETTERS).translate(_DIGITS).strip()
+
+
+def is_code(text: str, limit: int) -> bool:
+    """Whether a text can be a code: 1 to ``limit`` characters, each printable or the ZWNJ of words like «قهوه‌ای»."""
+    shown = text if text.isprintable() else text.replace(_ZWNJ, "")
+    return len(text) <= limit and shown != "" and shown.isprintable()
 
 
 def persian_digits(value: object) -> str:

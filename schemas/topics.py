@@ -88,10 +88,11 @@ def all_topics() -> Iterator[Topic]:
 
 
 def master_key(record: master.Master) -> bytes:
-    """The key of a master record: its code; stock by product, warehouse and attribute."""
+    """The key of a master record: its code; stock by product, warehouse and attribute, with a ``|`` in them escaped."""
     match record:
         case master.Stock(product, warehouse, _, _, attribute):
-            return f"{product}|{warehouse}|{attribute}".encode()
+            parts = (part.replace("\\", r"\\").replace("|", r"\|") for part in (product, warehouse, attribute))
+            return "|".join(parts).encode()
         case master.Finance(account):
             return account.encode()
         case _:

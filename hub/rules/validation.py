@@ -6,6 +6,7 @@ from hub.rules.kinds import KINDS
 from hub.rules.settings import MAX_AMOUNT, MAX_CODE, Limits
 from schemas.documents import CURRENCY, DocumentRequest, Kind, LineRequest
 from schemas.reasons import Reason, reason
+from schemas.text import is_code
 
 MAX_NOTE = 2_000
 MAX_REVISION = 2**31 - 1
@@ -22,7 +23,7 @@ def line_numbers(lines: tuple[LineRequest, ...]) -> list[int]:
 
 
 def _code(value: str, field: str) -> Iterator[Reason]:
-    if not 0 < len(value) <= MAX_CODE or not value.isprintable():
+    if not is_code(value, MAX_CODE):
         yield reason("invalid_code", at=field, field=field, limit=MAX_CODE)
 
 
