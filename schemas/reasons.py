@@ -90,7 +90,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "field_not_wanted": ("برای این نوع سند {field} معنا ندارد", "this kind of document has no {field}"),
     "same_warehouse": ("انبار مبدأ و مقصد یکی است", "the transfer's two warehouses are the same"),
     "invalid_code": (
-        "{field} نباید خالی یا بلندتر از {limit} نویسه باشد",
+        "{field} باید ۱ تا {limit} نویسه داشته باشد و هیچ‌یک نویسهٔ کنترلی نباشد",
         "{field} must have 1 to {limit} characters, none of them a control character",
     ),
     "revision": ("شمارهٔ ویرایش باید از ۱ به بالا باشد", "the revision must be 1 or more"),
@@ -133,7 +133,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "original_unknown": ("سند اصلی {original} پیدا نشد", "the original document {original} isn't known"),
     "original_not_sale": (
-        "سند اصلی {original} فاکتور فروش معتبری نیست",
+        "سند اصلی {original} فروش معتبری نیست (وضعیت آن: {state})",
         "the original {original} isn't a valid sale (it is {state})",
     ),
     "original_other_account": (
@@ -185,6 +185,46 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+PERSIAN: Final[dict[str, str]] = {
+    # states
+    "held": "در انتظار تأیید",
+    "cleared": "تأییدشده",
+    "rejected": "ردشده",
+    "backordered": "در انتظار موجودی",
+    "posting": "در حال ثبت",
+    "posted": "ثبت‌شده",
+    "post_failed": "ثبت‌نشده",
+    "cancelled": "لغوشده",
+    "expired": "منقضی",
+    # kinds
+    "quote": "پیش‌فاکتور",
+    "sales_order": "سفارش فروش",
+    "sales_invoice": "فاکتور فروش",
+    "sales_return": "برگشت از فروش",
+    "purchase_order": "سفارش خرید",
+    "purchase_invoice": "فاکتور خرید",
+    "receipt": "رسید دریافت",
+    "transfer": "انتقال بین انبارها",
+    "goods_issue": "حوالهٔ انبار",
+    "goods_receipt": "رسید انبار",
+    # commands
+    "submit": "ارسال",
+    "amend": "ویرایش",
+    "approve": "تأیید",
+    "refuse": "رد",
+    "cancel": "لغو",
+    "expire": "انقضا",
+    "reconsider": "بررسی دوباره",
+    "posting_started": "آغاز ثبت",
+    "posting_succeeded": "ثبت",
+    "posting_failed": "خطای ثبت",
+}
+"""What Persian sentences call states, kinds and commands."""
+
+_NAMES = ("state", "command", "old", "new")
+"""The placeholders such names come in."""
+
+
 def reason(code: str, /, *, line: int | None = None, at: str | None = None, **data: object) -> Reason:
     """The reason with its two sentences filled in. KeyError if the code isn't in the table.
 
@@ -192,4 +232,5 @@ def reason(code: str, /, *, line: int | None = None, at: str | None = None, **da
     """
     fa, en = SENTENCES[code]
     shown = {key: f"{value:,}" if type(value) is int else value for key, value in data.items()}
-    return Reason(code, fa.format_map(shown), en.format_map(shown), line, at)
+    named = {name: PERSIAN.get(str(shown[name]), shown[name]) for name in _NAMES if name in shown}
+    return Reason(code, fa.format_map(shown | named), en.format_map(shown), line, at)
