@@ -323,8 +323,11 @@ def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tu
         return None, ()
     original_id = ids.original_id(command.source, request.original)
     original = snapshot.originals.get(original_id)
-    if original is None and original_id in snapshot.documents:
-        original = snapshot.originals[original_id] = Original.of(snapshot.documents[original_id].document, {})
+    if original_id in snapshot.documents:
+        # Decided within this very batch, perhaps: the sale as it is by now, not as it was read.
+        returned = original.returned if original else {}
+        original = Original.of(snapshot.documents[original_id].document, returned)
+        snapshot.originals[original_id] = original
     if original is None:
         if request.original_date is not None:
             return None, ()
@@ -456,6 +459,8 @@ def _settle(
     state, credit_reasons = _credit(effect, totals.payable, account, command.source, policy)
     if differences and state is State.CLEARED:
         state = State.HELD
+    if state is State.REJECTED:
+        lines = _unreserved(lines)
     return _Outcome(state, (*reasons, *differences, *credit_reasons), tuple(lines), totals, original_id)
 
 
@@ -538,6 +543,11 @@ def _cut(line: DocumentLine, missing: Decimal) -> DocumentLine:
         duty=amounts.duty,
         payable=amounts.payable,
     )
+
+
+def _unreserved(lines: Iterable[DocumentLine]) -> list[DocumentLine]:
+    """The lines of a document that holds no stock any more."""
+    return [msgspec.structs.replace(line, reserved=ZERO) if line.reserved else line for line in lines]
 
 
 def _tax_differences(request: DocumentRequest, priced: Sequence[DocumentLine], policy: Policy) -> list[Reason]:
@@ -717,7 +727,8 @@ def _end(
     """A final state that gives everything back, unless others already live on what the document brought."""
     _require(command, standing, allowed)
     _check_not_returned(standing, snapshot)
-    moved = _move(standing, snapshot, now, state, (why,), expires_at=None, **changes)
+    lines = tuple(_unreserved(standing.document.lines))
+    moved = _move(standing, snapshot, now, state, (why,), expires_at=None, lines=lines, **changes)
     after = snapshot.documents[standing.document.id]
     if taken := _taken_back(standing, after, snapshot):
         release(after, snapshot)
@@ -772,7 +783,7 @@ def _reconsider(
     if differences and state is State.CLEARED:
         state = State.HELD
     if state is State.REJECTED:
-        lines = tuple(msgspec.structs.replace(line, reserved=ZERO) for line in lines)
+        lines = tuple(_unreserved(lines))
     return _move(standing, snapshot, now, state, (*differences, *reasons), lines=lines)
 
 

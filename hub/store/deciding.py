@@ -59,7 +59,10 @@ _WAREHOUSES = "select code, name, active from warehouses where code = any($1::te
 
 _ENSURE_STOCK = """
 insert into stock (product, warehouse, attribute)
-select * from unnest($1::text[], $2::text[], $3::text[]) as k (product, warehouse, attribute)
+select k.product, k.warehouse, k.attribute
+from unnest($1::text[], $2::text[], $3::text[]) as k (product, warehouse, attribute)
+join products p on p.code = k.product
+join warehouses w on w.code = k.warehouse
 order by 1, 2, 3
 on conflict do nothing
 """
@@ -111,7 +114,10 @@ class Decided(NamedTuple):
 
 
 async def ensure_stock(connection: Any, keys: Iterable[StockKey]) -> None:
-    """Make stock rows that are missing, outside the deciding transaction: its locks come in key order."""
+    """Make stock rows that are missing, of known products and warehouses.
+
+    Outside the deciding transaction: a row made inside it would be locked out of key order.
+    """
     ordered = sorted(keys)
     if ordered:
         await connection.execute(_ENSURE_STOCK, *map(list, zip(*ordered, strict=True)))

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from hub.store import locks
-from hub.store.deciding import ensure_stock
 from hub.store.pool import Store
 from schemas.ledger import StockKey
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
@@ -35,6 +34,13 @@ on conflict (code) do update set
 _WAREHOUSES = """
 insert into warehouses (code, name, active) values ($1, $2, $3)
 on conflict (code) do update set name = excluded.name, active = excluded.active
+"""
+
+_ENSURE_STOCK = """
+insert into stock (product, warehouse, attribute)
+select * from unnest($1::text[], $2::text[], $3::text[]) as k (product, warehouse, attribute)
+order by 1, 2, 3
+on conflict do nothing
 """
 
 _RETIRE_MOVEMENTS = """
@@ -126,7 +132,7 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
 
 
 async def _refresh_stock(connection: Any, refreshed: dict[StockKey, Stock]) -> None:
-    await ensure_stock(connection, refreshed)
+    await connection.execute(_ENSURE_STOCK, *_columns(sorted(refreshed)))
     async with connection.transaction():
         levels = await locks.stock(connection, refreshed)
         fresh = [key for key, level in levels.items() if _is_news(level.as_of, refreshed[key].as_of)]
