@@ -1,16 +1,20 @@
 """What the hub asks of the Kafka cluster itself."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+
+from hub.bus.settings import Kafka
 
 _ATTEMPT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05
 
 
-async def wait_until_ready(bootstrap: str, timeout: float) -> None:  # noqa: ASYNC109 - one bound over many attempts
-    """Return when the cluster at `bootstrap` ("host:port", comma-separated) lists a broker in its metadata.
+async def wait_until_ready(kafka: Kafka | str, timeout: float) -> None:  # noqa: ASYNC109 - one bound over many attempts
+    """Return when the cluster lists a broker in its metadata. A text is plain bootstrap servers, "host:port,host:port".
 
     An open port isn't enough: a client that connects before the broker is registered may wait for ever. So each
     attempt has a client of its own and two seconds.
@@ -18,16 +22,17 @@ async def wait_until_ready(bootstrap: str, timeout: float) -> None:  # noqa: ASY
     Raises:
         TimeoutError: no broker was listed within `timeout` seconds.
     """
+    options = (Kafka(kafka) if isinstance(kafka, str) else kafka).client_options()
     async with asyncio.timeout(timeout):
-        while not await _lists_a_broker(bootstrap):  # noqa: ASYNC110 - the broker has no event for this
+        while not await _lists_a_broker(options):  # noqa: ASYNC110 - the broker has no event for this
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _lists_a_broker(bootstrap: str) -> bool:
+async def _lists_a_broker(options: Mapping[str, Any]) -> bool:
     # aiokafka writes an error to the log for every refused connection, so knock first.
-    if not await _any_port_open(bootstrap):
+    if not await _any_port_open(options["bootstrap_servers"]):
         return False
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    client = AIOKafkaClient(**options)
     try:
         async with asyncio.timeout(_ATTEMPT_SECONDS):
             await client.bootstrap()

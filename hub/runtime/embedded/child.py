@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,11 +39,13 @@ def spawn(
     death_signal: signal.Signals,
     account: Account | None = None,
     stdin: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `program` in `directory`, in a session of its own so that Ctrl-C reaches only the hub.
 
-    Both outputs go to `output`. On Linux `death_signal` is sent to it when the calling *thread* ends, so the caller's
-    thread must live as long as the program: the event loop's thread does, a pool's may not.
+    Both outputs go to `output`; its environment is a small one of our own unless it is given. On Linux `death_signal`
+    is sent to it when the calling *thread* ends, so the caller's thread must live as long as the program: the event
+    loop's thread does, a pool's may not.
     """
     account = account or Account(-1, -1)
     identity = [os.getpid(), int(death_signal), account.uid, account.gid]
@@ -53,7 +55,7 @@ def spawn(
         stdin=stdin,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env=_environment(),
+        env=_environment() if environment is None else dict(environment),
         start_new_session=True,
     )
 
