@@ -2,7 +2,7 @@
 
 Nothing may leave the loop as an exception: Faust would commit past the failing event (faust-streaming #315, #527). A
 fault that passes is retried in place, with back-off; what can't be handled goes to ``dead.letters``; only then are
-offsets acked, strictly in order. While one batch is being published the next is already being decided.
+offsets acked, strictly in order.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from hub.bus.deadletters import dead_letter
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.producer import Outgoing, Producer
 from hub.store.errors import Unavailable as StoreUnavailable
+from schemas.codec import Undecodable
 
 ATTEMPT_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.1
@@ -42,10 +43,42 @@ class Handled(msgspec.Struct, frozen=True):
     failures: Sequence[Failure] = ()
 
 
-class Handler(Protocol):
-    """One agent's work on a batch of raw records. Raises only what passes: the store's or the bus's Unavailable."""
+class Decoded(msgspec.Struct):
+    """A batch's records as the handler understands them, and those it doesn't."""
 
-    async def __call__(self, messages: Sequence[Any]) -> Handled: ...
+    messages: Sequence[Any]
+    records: list[Any] = []
+    places: list[int] = []
+    """Each record's index in ``messages``."""
+    failures: list[Failure] = []
+
+    @classmethod
+    def of(cls, messages: Sequence[Any], decode: Callable[[Any], Any]) -> "Decoded":
+        """Decode each message; those that raise Undecodable become failures."""
+        decoded = cls(messages)
+        for index, message in enumerate(messages):
+            try:
+                decoded.records.append(decode(message))
+                decoded.places.append(index)
+            except Undecodable as error:
+                decoded.failures.append(Failure(index, str(error)))
+        return decoded
+
+
+class Handler(Protocol):
+    """One agent's work on a batch of raw records."""
+
+    def decode(self, messages: Sequence[Any]) -> Decoded:
+        """The batch decoded; never raises."""
+
+    async def handle(self, batch: Decoded) -> Handled:
+        """The work. Raises only what passes: the store's or the bus's Unavailable; it is then called again."""
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    events: Sequence[Any]
+    messages: Sequence[Any]
+    decoded: Decoded
 
 
 Probe = Callable[[str], None]
@@ -100,31 +133,42 @@ class Loop:
         self._probe = probe
 
     async def run(self, stream: Any) -> None:
-        """Handle the stream until the app stops. Ends only by cancellation."""
-        publishing: asyncio.Task[None] | None = None
-        batches: AsyncIterator[Sequence[Any]] = stream.noack_take(self._batch_size, within=self._within)
-        try:
-            async for events in batches:
+        """Handle the stream until the app stops. Ends only by cancellation.
+
+        Three things go on at once, each on its own batch and each in order: collecting one, handling the one before
+        it, and publishing and acking the one before that.
+        """
+        collected: asyncio.Queue[_Batch] = asyncio.Queue(maxsize=1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._handle(stream, collected), name=f"{self.name}-handling")
+            async for events in stream.noack_take(self._batch_size, within=self._within):
                 messages = [event.message for event in events]
-                handled = await self._until_done("handling", functools.partial(self._handler, messages))
+                await collected.put(_Batch(events, messages, self._handler.decode(messages)))
+
+    async def _handle(self, stream: Any, collected: "asyncio.Queue[_Batch]") -> None:
+        publishing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                batch = await collected.get()
+                handled = await self._until_done("handling", functools.partial(self._handler.handle, batch.decoded))
                 self._probe("after_commit")
                 if publishing is not None:
                     await publishing
-                publishing = asyncio.create_task(self._finish(stream, events, messages, handled))
+                publishing = asyncio.create_task(self._finish(stream, batch, handled))
         finally:
             if publishing is not None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await publishing
 
-    async def _finish(self, stream: Any, events: Sequence[Any], messages: Sequence[Any], handled: Handled) -> None:
+    async def _finish(self, stream: Any, batch: "_Batch", handled: Handled) -> None:
         if handled.failures:
-            await self._until_done("dead-lettering", functools.partial(self._bury, messages, handled.failures))
+            await self._until_done("dead-lettering", functools.partial(self._bury, batch.messages, handled.failures))
         if handled.publish is not None:
             await self._until_done("publishing", handled.publish)
         self._probe("after_publish")
-        for event in events:
+        for event in batch.events:
             await stream.ack(event)
-        self.progress.note(messages, len(handled.failures))
+        self.progress.note(batch.messages, len(handled.failures))
 
     async def _bury(self, messages: Sequence[Any], failures: Sequence[Failure]) -> None:
         letters: list[Outgoing] = []

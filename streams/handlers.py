@@ -16,7 +16,7 @@ from schemas.commands import AnyCommand
 from schemas.dates import utc_now
 from schemas.ids import document_id
 from schemas.master import Master
-from streams.agent import Failure, Handled
+from streams.agent import Decoded, Failure, Handled
 from streams.deciding import Undecided, decide_each
 
 
@@ -28,21 +28,16 @@ class DecideCommands:
         self._producer = producer
         self._settings = settings
 
-    async def __call__(self, messages: Sequence[Any]) -> Handled:
-        commands: list[AnyCommand] = []
-        places: list[int] = []
-        failures: list[Failure] = []
-        for index, message in enumerate(messages):
-            try:
-                commands.append(_command(message))
-                places.append(index)
-            except Undecodable as error:
-                failures.append(Failure(index, str(error)))
+    def decode(self, messages: Sequence[Any]) -> Decoded:
+        return Decoded.of(messages, _command)
+
+    async def handle(self, batch: Decoded) -> Handled:
+        failures = list(batch.failures)
         events: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         latest: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        outcomes = await decide_each(self._store, commands, self._settings, utc_now) if commands else []
-        for index, outcome in zip(places, outcomes, strict=True):
-            message = messages[index]
+        outcomes = await decide_each(self._store, batch.records, self._settings, utc_now) if batch.records else []
+        for index, outcome in zip(batch.places, outcomes, strict=True):
+            message = batch.messages[index]
             match outcome:
                 case Undecided(_, reason):
                     failures.append(Failure(index, reason))
@@ -80,22 +75,24 @@ class StoreMaster:
         self._store = store
         self._structs = {prefix + topic.name: struct for struct, topic in topics.MASTER.items()}
 
-    async def __call__(self, messages: Sequence[Any]) -> Handled:
-        records: list[Master] = []
-        places: list[int] = []
-        failures: list[Failure] = []
-        for index, message in enumerate(messages):
-            try:
-                records.append(codec.decode_as(message.value or b"", self._structs[message.topic]))
-                places.append(index)
-            except Undecodable as error:
-                failures.append(Failure(index, str(error)))
+    def decode(self, messages: Sequence[Any]) -> Decoded:
+        return Decoded.of(messages, self._record)
+
+    def _record(self, message: Any) -> Master:
+        return codec.decode_as(message.value or b"", self._structs[message.topic])
+
+    async def handle(self, batch: Decoded) -> Handled:
         try:
-            await master_store.apply(self._store, records)
+            await master_store.apply(self._store, batch.records)
         except Unacceptable:
-            for index, record in zip(places, records, strict=True):
-                try:
-                    await master_store.apply(self._store, [record])
-                except Unacceptable as error:
-                    failures.append(Failure(index, str(error)))
-        return Handled(failures=failures)
+            return Handled(failures=[*batch.failures, *await self._one_by_one(batch)])
+        return Handled(failures=batch.failures)
+
+    async def _one_by_one(self, batch: Decoded) -> list[Failure]:
+        failures = []
+        for index, record in zip(batch.places, batch.records, strict=True):
+            try:
+                await master_store.apply(self._store, [record])
+            except Unacceptable as error:
+                failures.append(Failure(index, str(error)))
+        return failures
