@@ -39,6 +39,9 @@ from schemas.secret import Secret
 STOP_SECONDS = 5.0
 """How long a connector may take to start, and to end after it was cancelled."""
 
+MAX_REASON = 2_000
+"""Characters of a dead letter's reason; what is longer is cut."""
+
 
 class ConnectorError(Exception):
     """Something a connector can't do; the text is a sentence for a person and holds no secret."""
@@ -186,11 +189,11 @@ class Context:
         topic = f"connectors.{self.name}"
         digest = hashlib.sha256(value).hexdigest()
         return DeadLetter(
-            id=str(ids.derive(ids.NAMESPACE, f"dead/{topic}/{place}/{position}/{digest}")),
+            id=ids.derive(ids.NAMESPACE, f"dead/{topic}/{place}/{position}/{digest}").hex[:16],
             topic=topic,
             partition=0,
             offset=position,
-            reason=reason,
+            reason=reason[:MAX_REASON],
             handler=self.name,
             failed_at=self.clock(),
             value=value,
