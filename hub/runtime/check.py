@@ -11,7 +11,7 @@ from hub.bus.admin import wait_until_ready
 from hub.bus.errors import Unavailable
 from hub.bus.topics import check_topics
 from hub.runtime import servers
-from hub.runtime.config import Config, Security
+from hub.runtime.config import Config
 from hub.runtime.redaction import redact
 from hub.store import migrate
 from hub.store.errors import StoreError, Unacceptable
@@ -63,8 +63,7 @@ async def found(config: Config, seconds: float) -> AsyncIterator[Finding]:
 async def _kafka(config: Config, seconds: float) -> AsyncIterator[Finding]:
     kafka = servers.kafka(config)
     try:
-        if config.kafka.security is Security.PLAINTEXT:
-            await wait_until_ready(kafka.bootstrap, seconds)
+        await wait_until_ready(kafka, seconds)
         async with asyncio.timeout(seconds):
             problems = await check_topics(kafka)
     except (Unavailable, TimeoutError, OSError) as error:

@@ -39,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would be complained about when the interpreter ends.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_pipe()
         return PIPE_CLOSED
     except UsageError as error:
         help_of = f"hub {error.command}".strip()
@@ -56,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _complain(failure.sentence, failure.remedy, failure.code)
         return _unexpected(error, words)
     return code
+
+
+def close_pipe() -> None:
+    """Let nothing more go to standard output: the interpreter would complain about what is buffered as it ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tell_problems(error: ConfigError, language: str) -> None:

@@ -342,11 +342,11 @@ class Sections(msgspec.Struct, frozen=True):
     streams: StreamsSettings = StreamsSettings()
     rules: RulesSettings = RulesSettings()
     policies: dict[str, PolicySettings] = {}
+    log: LogSettings = LogSettings()
     connectors: dict[
         str,
         dict[str, Annotated[dict[str, Any], Meta(extra={"expected": _CONNECTOR_TABLE}, examples=[])]],
     ] = {}
-    log: LogSettings = LogSettings()
 
 
 class PolicyValue(NamedTuple):

@@ -49,7 +49,7 @@ class Decoding:
         decoded = self._struct(inspect.type_info(cls), table, path)
         return None if decoded is _BAD else decoded
 
-    def report(self, path: KeyPath, wrong: str, remedy: str, **data: object) -> None:
+    def report(self, path: KeyPath, wrong: str, remedy: str, /, **data: object) -> None:
         """Note one problem."""
         self.problems.append(Problem(self._origin.where(path), dotted(path), wrong, remedy, data))
 

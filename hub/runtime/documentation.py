@@ -84,6 +84,8 @@ def _described(definitions: dict[str, Any]) -> dict[str, Any]:
     """The schemas with the texts that stand below the structs' fields."""
     structs = _known_structs()
     for name, definition in definitions.items():
+        if "description" in definition:
+            definition["description"] = _plain(definition["description"])
         if name not in structs:
             continue
         texts = field_texts(structs[name])
@@ -115,7 +117,7 @@ def field_texts(struct: type[msgspec.Struct]) -> dict[str, str]:
     """What is written below a struct's fields, those it inherits too."""
     texts: dict[str, str] = {}
     for cls in reversed(struct.__mro__):
-        if cls in (msgspec.Struct, object):
+        if cls.__module__.partition(".")[0] != "schemas":
             continue
         (node,) = ast.parse(textwrap.dedent(source.getsource(cls))).body
         assert isinstance(node, ast.ClassDef)
@@ -125,8 +127,14 @@ def field_texts(struct: type[msgspec.Struct]) -> dict[str, str]:
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ):
-                    texts[name] = " ".join(text.split())
+                    texts[name] = _plain(text)
     return texts
+
+
+def _plain(docstring: str) -> str:
+    """A docstring as the text of a page: a line a paragraph, backquotes once."""
+    paragraphs = source.cleandoc(docstring).replace("``", "`").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def asyncapi() -> dict[str, Any]:
@@ -190,7 +198,7 @@ def _messages(topic: Topic) -> Iterator[tuple[str, dict[str, Any]]]:
             {
                 "name": name,
                 "title": name,
-                "summary": " ".join((struct.__doc__ or name).split("\n\n")[0].split()),
+                "summary": _plain(struct.__doc__ or name).split("\n")[0],
                 "payload": {"$ref": f"#/components/schemas/{name}"},
                 "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}},
             },
@@ -270,7 +278,7 @@ def _section(info: inspect.Type, path: KeyPath, names: dict[KeyPath, str]) -> It
 
 def _text_of(info: inspect.Type) -> str:
     assert isinstance(info, inspect.StructType)
-    return source.cleandoc(info.cls.__doc__ or "").replace("``", "`") + "\n"
+    return _plain(info.cls.__doc__ or "") + "\n"
 
 
 def _table(info: inspect.Type, path: KeyPath, names: dict[KeyPath, str]) -> str:

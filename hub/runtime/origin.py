@@ -16,6 +16,7 @@ _NAME = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_NAMES})\s*\]\]?\s*(?:#.*)?")
 _KEY = re.compile(rf"\s*({_NAMES})\s*=")
+_QUOTES = re.compile(r"""\"{3}|'{3}""")
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 
 
@@ -36,14 +37,12 @@ class Origin:
 
     def where(self, path: KeyPath) -> str:
         """The environment variable, or the file with the line of the nearest key on the way to ``path``."""
-        if path in self.variables:
-            return self.variables[path]
-        if self.file is None:
-            return "built-in configuration"
         for length in range(len(path), 0, -1):
+            if variable := self.variables.get(path[:length]):
+                return variable
             if line := self._lines.get(path[:length]):
                 return f"{self.file}:{line}"
-        return str(self.file)
+        return str(self.file) if self.file else "built-in configuration"
 
 
 def read_toml(file: Path, environment: Mapping[str, str]) -> tuple[dict[str, Any], Origin]:
@@ -72,15 +71,15 @@ def read_toml(file: Path, environment: Mapping[str, str]) -> tuple[dict[str, Any
 
 
 def _lines_of_keys(text: str) -> dict[KeyPath, int]:
-    """The line (from 1) on which each table and key first stands. The text is known to be valid TOML.
-
-    Inside a string or an array of several lines a key may be seen that isn't one; it hides no real key, as only an
-    unknown path could get its line.
-    """
+    """The line (from 1) on which each table and key first stands. The text is known to be valid TOML."""
     lines: dict[KeyPath, int] = {}
     arrays: dict[KeyPath, int] = {}
     table: KeyPath = ()
+    quotes = ""
     for number, line in enumerate(text.split("\n"), 1):
+        inside, quotes = quotes, _open_quotes(line, quotes)
+        if inside:
+            continue
         if header := _HEADER.fullmatch(line.rstrip("\r")):
             table = _indexed(_names(header[2]), arrays, new=header[1] == "[[")
             for length in range(1, len(table) + 1):
@@ -90,6 +89,16 @@ def _lines_of_keys(text: str) -> dict[KeyPath, int]:
             for length in range(len(table) + 1, len(names) + 1):
                 lines.setdefault(names[:length], number)
     return lines
+
+
+def _open_quotes(line: str, quotes: str) -> str:
+    """The quotes of a string of several lines that is still open after a line."""
+    for found in _QUOTES.findall(line):
+        if not quotes:
+            quotes = found
+        elif found == quotes:
+            quotes = ""
+    return quotes
 
 
 def _indexed(names: KeyPath, arrays: dict[KeyPath, int], *, new: bool) -> KeyPath:
