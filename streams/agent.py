@@ -106,10 +106,6 @@ class Progress:
         for message in messages:
             self.offsets[message.tp] = message.offset
 
-    def lag(self, highwater: Callable[[Any], int | None]) -> int:
-        """How many records of the partitions seen so far wait behind the last one handled."""
-        return sum(max((highwater(tp) or 0) - offset - 1, 0) for tp, offset in self.offsets.items())
-
 
 class Loop:
     """One agent's loop; :meth:`run` is the agent's body."""

@@ -29,8 +29,8 @@ class Streams:
 
     def lag(self) -> int:
         """Records waiting behind what this process has handled, in the partitions it has."""
-        consumer = self.app.consumer
-        return sum(loop.progress.lag(consumer.highwater) for loop in self.loops)
+        handled = {tp: offset for loop in self.loops for tp, offset in loop.progress.offsets.items()}
+        return int(self.app.consumer.waiting(handled))
 
     def counters(self) -> dict[str, int]:
         """What the loops have done since the start."""
