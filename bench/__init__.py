@@ -1,0 +1,1 @@
+"""What Peyvand manages on this machine, as shipped: `make bench`, or `python -m bench --help`."""

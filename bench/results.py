@@ -1,0 +1,123 @@
+"""What a run found: its file and its table."""
+
+import json
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench.latency import Latency
+from bench.machine import Machine
+from bench.throughput import BARE, CHAIN, FAUST, FAUST_TWO, Sample
+
+LATEST = Path(__file__).parent / "results" / "latest.json"
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """Every figure; None: it was not measured in this run.
+
+    ``documents_per_second`` and its like are medians of ``samples``; ``ratio`` is ``documents_per_second`` to
+    ``bare_documents_per_second``. ``decision_*`` count from a command's acknowledgement to its decision's.
+    """
+
+    date: str
+    machine: Machine
+    versions: dict[str, str]
+    documents_per_second: float | None = None
+    bare_documents_per_second: float | None = None
+    chain_without_faust_documents_per_second: float | None = None
+    two_workers_documents_per_second: float | None = None
+    ratio: float | None = None
+    chain_ratio: float | None = None
+    two_workers_ratio: float | None = None
+    decision_p50_ms: float | None = None
+    decision_p99_ms: float | None = None
+    decision_max_ms: float | None = None
+    decisions_offered_per_second: float | None = None
+    peak_memory_mb: dict[str, float] = {}
+    samples: dict[str, list[Sample]] = {}
+
+    def take_samples(self, samples: dict[str, list[Sample]]) -> None:
+        """Fill in what follows from the samples."""
+        self.samples = samples
+        self.bare_documents_per_second = _median(samples.get(BARE.name, ()))
+        self.chain_without_faust_documents_per_second = _median(samples.get(CHAIN.name, ()))
+        self.documents_per_second = _median(samples.get(FAUST.name, ()))
+        self.two_workers_documents_per_second = _median(samples.get(FAUST_TWO.name, ()))
+        self.ratio = self._to_bare(self.documents_per_second)
+        self.chain_ratio = self._to_bare(self.chain_without_faust_documents_per_second)
+        self.two_workers_ratio = self._to_bare(self.two_workers_documents_per_second)
+        for sample in samples.get(FAUST.name, ()):
+            for name, peak in sample.peak_memory_mb.items():
+                self.peak_memory_mb[name] = max(peak, self.peak_memory_mb.get(name, 0))
+
+    def take_latency(self, latency: Latency) -> None:
+        self.decision_p50_ms = latency.p50_ms
+        self.decision_p99_ms = latency.p99_ms
+        self.decision_max_ms = latency.max_ms
+        self.decisions_offered_per_second = latency.per_second
+
+    def _to_bare(self, rate: float | None) -> float | None:
+        bare = self.bare_documents_per_second
+        return round(rate / bare, 3) if rate and bare else None
+
+
+def _median(samples: Iterable[Sample]) -> float | None:
+    rates = [sample.documents_per_second for sample in samples]
+    return round(statistics.median(rates), 1) if rates else None
+
+
+def write(results: Results, file: Path) -> None:
+    """Write the results as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(msgspec.to_builtins(results), ensure_ascii=False, indent=2)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def show(results: Results, console: Console) -> None:
+    """The figures as a table, then where the processor time of the loops went."""
+    machine = results.machine
+    console.print(
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb} GB, {machine.kernel}, load before {machine.load}"
+    )
+    console.print(", ".join(f"{name} {number}" for name, number in results.versions.items()))
+    table = Table("what", "figure", "", title="Peyvand, measured", title_justify="left")
+    table.columns[1].justify = "right"
+    for what, figure, unit in _rows(results):
+        table.add_row(what, figure, unit)
+    console.print(table)
+    if results.samples:
+        console.print(_samples(results))
+
+
+def _rows(results: Results) -> Iterable[tuple[str, str, str]]:
+    of_bare = "of the bare loop"
+    rows: list[tuple[str, float | None, str]] = [
+        ("bare loop (no Faust, no rules)", results.bare_documents_per_second, "documents/s"),
+        ("the whole rule chain without Faust", results.chain_without_faust_documents_per_second, "documents/s"),
+        ("", results.chain_ratio, of_bare),
+        ("the whole rule chain, one worker", results.documents_per_second, "documents/s"),
+        ("", results.ratio, of_bare),
+        ("the whole rule chain, two workers", results.two_workers_documents_per_second, "documents/s"),
+        ("", results.two_workers_ratio, of_bare),
+        ("decision after acknowledgement, median", results.decision_p50_ms, "ms"),
+        ("decision after acknowledgement, 99 %", results.decision_p99_ms, "ms"),
+        ("decision after acknowledgement, longest", results.decision_max_ms, "ms"),
+        *((f"peak memory: {name}", peak, "MB") for name, peak in results.peak_memory_mb.items()),
+    ]
+    for what, figure, unit in rows:
+        if figure is not None:
+            yield what, f"{figure:,.0f}" if figure >= 1_000 else f"{figure:g}", unit
+
+
+def _samples(results: Results) -> Table:
+    table = Table("loop", "documents/s", "µs of processor time a document", "busy with other work", title="Samples")
+    table.title_justify = "left"
+    for name, samples in results.samples.items():
+        for sample in samples:
+            cpu = ", ".join(f"{who} {spent:.0f}" for who, spent in sample.cpu_us.items())
+            table.add_row(name, f"{sample.documents_per_second:,.0f}", cpu, f"{sample.others:.2f} cores")
+    return table
