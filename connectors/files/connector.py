@@ -30,10 +30,12 @@ _CURSOR: Final = "file"
 class Place(msgspec.Struct, frozen=True):
     """How far a file has been taken in: the last row done with, what came of them, the bytes of the result file.
 
-    The digest of the content, not the name, says which file. Files are taken one at a time, so one place is enough.
+    Content and time of change, not the name, say which file: the same content delivered again counts anew. Files are
+    taken one at a time, so one place is enough.
     """
 
     digest: str
+    changed_ns: int
     row: int = 0
     taken: int = 0
     refused: int = 0
@@ -70,7 +72,7 @@ class Connector(base.Connector[Spec]):
         try:
             survey = await self._folder.survey(seen.name, self.spec.encoding)
             result = Result(self._folder, survey.digest)
-            place = await self._place(result)
+            place = await self._place(seen, result)
             if seen.size > self.spec.warn_bytes:
                 self._tell(seen, f"it is large ({seen.size:,} bytes); it is taken all the same")
             try:
@@ -96,16 +98,16 @@ class Connector(base.Connector[Spec]):
             self.context.logger.warning("%s: %s", seen.shown, what)
         self._told.add((seen, what))
 
-    async def _place(self, result: Result) -> Place:
-        """Where this content was left; its beginning if it is new, or if the complaints noted so far are gone."""
+    async def _place(self, seen: Seen, result: Result) -> Place:
+        """Where this file was left; its beginning if it is new, or if the complaints noted so far are gone."""
         written = await self._cursor_outage.waited_out(lambda: self.context.cursors.get(_CURSOR))
-        fresh = Place(result.digest)
+        fresh = Place(result.digest, seen.changed_ns)
         try:
             place = msgspec.json.decode(written or b"", type=Place)
         except msgspec.DecodeError:
             return fresh
-        left_here = place.digest == result.digest and await result.length() >= place.result_bytes
-        return place if left_here else fresh
+        is_this = (place.digest, place.changed_ns) == (fresh.digest, fresh.changed_ns)
+        return place if is_this and await result.length() >= place.result_bytes else fresh
 
     async def _rows(self, seen: Seen, survey: Survey, result: Result, place: Place) -> Place:
         """Take the rows after ``place``; answers the place at the end. Raises :exc:`BadFile`."""

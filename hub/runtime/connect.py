@@ -1,0 +1,304 @@
+"""Connectors composed: each configured instance gets Kafka, its cursors and a place of its own, and is kept running.
+
+Any number of processes may run the same instances: each works in one of them at a time (:mod:`hub.store.leases`), and
+another takes over when that one ends.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from connectors import base
+from connectors.base import STOP_SECONDS, Connector, ConnectorError, ConnectorSpec, Context, Outage, Rejected, Retryable
+from hub.bus.errors import Unavailable as BusUnavailable
+from hub.bus.producer import Outgoing, Producer
+from hub.bus.settings import Kafka
+from hub.runtime.config import Config, connector_specs
+from hub.runtime.failures import Failure
+from hub.runtime.redaction import redact
+from hub.store import cursors, leases
+from hub.store.errors import StoreError
+from hub.store.errors import Unavailable as StoreUnavailable
+from hub.store.pool import Store
+from schemas import codec, topics
+from schemas.commands import AnyCommand
+from schemas.dates import utc_now
+from schemas.deadletters import DeadLetter
+from schemas.master import Master
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+STEADY_SECONDS = 60.0
+"""What ran this long before it failed starts its back-off anew."""
+
+LEASE_SECONDS = 2.0
+"""How often the leases are looked after: what another process gave up is taken over within this time."""
+
+logger = logging.getLogger(__name__)
+
+
+class KafkaPublisher:
+    """:class:`connectors.base.Publisher` on the hub's producer; ``counts`` is what was acknowledged."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self.counts: Counter[str] = Counter(documents=0, master=0, dead_letters=0)
+
+    async def documents(self, commands: Sequence[AnyCommand]) -> None:
+        """See the protocol."""
+        records = [
+            Outgoing(topics.COMMANDS, str(command.document_id).encode(), codec.encode(command)) for command in commands
+        ]
+        await self._publish("documents", records)
+
+    async def master(self, records: Sequence[Master]) -> None:
+        """See the protocol."""
+        published = [
+            Outgoing(topics.MASTER[type(record)], topics.master_key(record), codec.encode(record)) for record in records
+        ]
+        await self._publish("master", published)
+
+    async def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """See the protocol."""
+        records = [Outgoing(topics.DEAD_LETTERS, letter.key, codec.encode(letter)) for letter in letters]
+        await self._publish("dead_letters", records)
+
+    async def _publish(self, what: str, records: Sequence[Outgoing]) -> None:
+        try:
+            await self._producer.publish(records)
+        except BusUnavailable as error:
+            raise Retryable(str(error)) from error
+        self.counts[what] += len(records)
+
+
+class StoreCursors:
+    """:class:`connectors.base.Cursors` in PostgreSQL, under the instance's name."""
+
+    def __init__(self, store: Store, instance: str) -> None:
+        self._store = store
+        self._instance = instance
+
+    async def get(self, name: str) -> str | None:
+        """See the protocol."""
+        with _store_errors():
+            return await cursors.get(self._store, self._name(name))
+
+    async def set(self, name: str, value: str) -> None:
+        """See the protocol."""
+        with _store_errors():
+            await cursors.put(self._store, self._name(name), value)
+
+    def _name(self, name: str) -> str:
+        return f"{self._instance}/{name}"
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise Retryable(str(error)) from error
+    except StoreError as error:
+        raise Rejected(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One ``[connectors.<kind>.<name>]`` table, read and found good."""
+
+    kind: base.ConnectorKind
+    name: str
+    spec: ConnectorSpec
+
+    @property
+    def full_name(self) -> str:
+        """``files.main``"""
+        return f"{self.kind.name}.{self.name}"
+
+
+def configured(config: Config, names: Collection[str] = ()) -> list[Instance]:
+    """The configured instances; with ``names`` only those, each as ``files.main`` or, for all of a kind, ``files``.
+
+    Raises:
+        ConfigError: a table is wrong.
+        Failure: a name is none of those configured.
+    """
+    kinds = base.discover()
+    specs = connector_specs(config, {name: kind.spec for name, kind in kinds.items()})
+    found = [
+        Instance(kinds[kind], name, spec) for (kind, name), spec in specs.items() if isinstance(spec, ConnectorSpec)
+    ]
+    for name in names:
+        if not any(name in (instance.full_name, instance.kind.name) for instance in found):
+            known = ", ".join(instance.full_name for instance in found) or "none"
+            raise Failure(f"There is no connector {name} in the configuration.", f"Configured are: {known}.", code=2)
+    return [i for i in found if not names or i.full_name in names or i.kind.name in names]
+
+
+class Connectors:
+    """The given instances, in this process. ``data`` is the directory below which each gets one of its own."""
+
+    def __init__(self, instances: Sequence[Instance], kafka: Kafka, store: Store, data: Path) -> None:
+        self._store = store
+        self._producer = Producer(kafka)
+        self._seats = [_Seat(instance, self._producer, store, data) for instance in instances]
+
+    def counters(self) -> dict[str, int]:
+        """What Kafka has acknowledged since the start, by instance and sort."""
+        return {f"{seat.name}_{what}": count for seat in self._seats for what, count in seat.publisher.counts.items()}
+
+    async def check(self, seconds: float) -> dict[str, str | None]:
+        """For each instance what is wrong with its connection, None if nothing; nothing is written anywhere."""
+        return {seat.name: await seat.check(seconds) for seat in self._seats}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep every instance running until ``stop`` is set, then end them all within a few seconds."""
+        tasks = [asyncio.create_task(seat.run(), name=seat.name) for seat in self._seats]
+        tasks.append(asyncio.create_task(self._keep_leases(), name="leases"))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stopped, *tasks):
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._producer.stop()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _keep_leases(self) -> None:
+        """Let each instance run while this process holds its name. A database that is away stops nobody."""
+        outage = Outage("the database of leases", logger)
+        while True:
+            try:
+                async with leases.session(self._store) as session:
+                    outage.up()
+                    while True:
+                        for seat in self._seats:
+                            seat.allow(await session.take(seat.name))
+                        await session.check()
+                        await asyncio.sleep(LEASE_SECONDS)
+            except StoreError as error:
+                outage.down(error)
+            await asyncio.sleep(LEASE_SECONDS)
+
+
+async def run_connectors(
+    config: Config, kafka: Kafka, store: Store, stop: asyncio.Event, *, data: Path, names: Collection[str] = ()
+) -> None:
+    """Run the configured instances (:func:`configured`) until ``stop`` is set."""
+    await Connectors(configured(config, names), kafka, store, data).run(stop)
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One instance in this process: waits for its lease, runs, and is started again when it fails."""
+
+    instance: Instance
+    producer: Producer
+    store: Store
+    data: Path
+    publisher: KafkaPublisher = field(init=False)
+    _allowed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _revoked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _waited: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.publisher = KafkaPublisher(self.producer)
+
+    @property
+    def name(self) -> str:
+        return self.instance.full_name
+
+    def allow(self, allowed: bool) -> None:
+        """Whether this process is the one that runs the instance."""
+        if allowed:
+            self._allowed.set()
+            self._revoked.clear()
+            return
+        if not self._waited:
+            logger.info("%s is run by another process; this one takes over when that ends", self.name)
+        self._waited = True
+        self._allowed.clear()
+        self._revoked.set()
+
+    async def check(self, seconds: float) -> str | None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._connector().check()
+        except ConnectorError as error:
+            return redact(str(error))
+        except TimeoutError:
+            return f"no answer within {seconds:g} seconds"
+        return None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            await self._allowed.wait()
+            began = time.monotonic()
+            failure = await self._run_once()
+            if failure is None:
+                continue
+            if time.monotonic() - began >= STEADY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            unexpected = None if isinstance(failure, ConnectorError) else failure
+            logger.error(
+                "%s failed and is started again in %g s: %s", self.name, pause, _words(failure), exc_info=unexpected
+            )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _run_once(self) -> Exception | None:
+        """What ended the connector; None if another process runs it now."""
+        running = asyncio.create_task(self._work(), name=f"{self.name} at work")
+        revoked = asyncio.create_task(self._revoked.wait())
+        try:
+            await asyncio.wait([running, revoked], return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                logger.warning("%s is run by another process now", self.name)
+                return None
+            failure = running.exception()
+            return failure if isinstance(failure, Exception) else Rejected("it ended by itself")
+        finally:
+            revoked.cancel()
+            await self._ended(running)
+
+    async def _work(self) -> None:
+        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+        logger.info("%s is at work", self.name)
+        await self._connector().run()
+
+    async def _ended(self, running: "asyncio.Task[None]") -> None:
+        running.cancel()
+        _, pending = await asyncio.wait([running], timeout=STOP_SECONDS)
+        if pending:
+            logger.error("%s did not end within %g s and is left behind", self.name, STOP_SECONDS)
+
+    @property
+    def _directory(self) -> Path:
+        return self.data / "connectors" / self.name
+
+    def _connector(self) -> Connector[Any]:
+        context = Context(
+            kind=self.instance.kind.name,
+            instance=self.instance.name,
+            publisher=self.publisher,
+            cursors=StoreCursors(self.store, self.name),
+            clock=utc_now,
+            data=self._directory,
+            logger=logging.getLogger(f"connectors.{self.name}"),
+        )
+        return self.instance.kind.connector(self.instance.spec, context)
+
+
+def _words(failure: Exception) -> str:
+    return redact(str(failure) or type(failure).__name__)
