@@ -1,12 +1,16 @@
 """Whether a request makes sense by itself, before anything is looked up. The API and the deciding agent both ask."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from hub.rules.kinds import KINDS
 from hub.rules.settings import MAX_AMOUNT, MAX_CODE, Limits
 from schemas.documents import CURRENCY, DocumentRequest, Kind, LineRequest
 from schemas.reasons import Reason, reason
 from schemas.text import is_code
+
+SMALLEST = Decimal("0.00001")
+"""The step of a quantity: five places, as on the vendor's screens (golden figure 3)."""
 
 MAX_NOTE = 2_000
 MAX_REVISION = 2**31 - 1
@@ -116,7 +120,7 @@ def _line(line: LineRequest, number: int, path: str, limits: Limits) -> Iterator
             value=_shown(quantity),
             limit=f"{limits.max_quantity:,}",
         )
-    elif -quantity.normalize().as_tuple().exponent > 5:  # type: ignore[operator]  # finite: never 'n', 'N' or 'F'
+    elif quantity != quantity.quantize(SMALLEST):
         yield reason("quantity_decimals", at=f"{path}.quantity", line=number, value=_shown(quantity))
     for field in ("product", "warehouse"):
         value = getattr(line, field)
