@@ -14,7 +14,7 @@ import msgspec
 
 from hub.rules import credit, reservation, tax
 from hub.rules.kinds import KINDS, credit_effect
-from hub.rules.settings import MAX_AMOUNT, CreditPolicy, Policy, RuleSettings, StockPolicy
+from hub.rules.settings import MAX_AMOUNT, MAX_CODE, CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.rules.validation import line_numbers, problems
 from schemas import ids
 from schemas.commands import (
@@ -61,8 +61,12 @@ CANCELLABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED, State.POS
 EXPIRABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED})
 POSTABLE = frozenset({State.CLEARED, State.POST_FAILED})
 VALID_ORIGINAL = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
-NOT_RETURNING = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
-"""States in which a return takes nothing back from its original."""
+DROPPED = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
+"""States in which a document comes to nothing: it holds no goods, no credit, and takes nothing back as a return."""
+
+
+UNFIT = frozenset({("source_id", "invalid_code"), ("revision", "revision"), ("account", "invalid_code")})
+"""What a document can't be filed under, as (field, code): nothing is kept of it, not even its rejection."""
 
 
 class _Refused(Exception):
@@ -110,12 +114,13 @@ def _content_needs(command: Content, found: Needs) -> None:
             if warehouse:
                 key = StockKey(line.product, warehouse, line.attribute)
                 found.stock.add(key)
-                if moves.brings_stock and not moves.takes_stock:
+                if moves.brings_stock and not moves.takes_stock and len(line.attribute) <= MAX_CODE:
                     found.incoming.add(key)
             if request.to_warehouse:
                 key = StockKey(line.product, request.to_warehouse, line.attribute)
                 found.stock.add(key)
-                found.incoming.add(key)
+                if len(line.attribute) <= MAX_CODE:
+                    found.incoming.add(key)
 
 
 def decide(command: AnyCommand, snapshot: Snapshot, settings: RuleSettings, now: datetime) -> DocumentEvent:
@@ -182,12 +187,15 @@ def _refusal(
 def _content(
     command: Content, standing: Standing | None, snapshot: Snapshot, settings: RuleSettings, now: datetime
 ) -> tuple[Document, tuple[Reason, ...]]:
+    wrong = problems(command.document, settings.limits)
+    if unfit := [why for why in wrong if (why.field, why.code) in UNFIT]:
+        raise _Refused(*unfit)
     if standing is not None:
         _check_amendable(command, standing)
         _check_not_returned(standing, snapshot)
         release(standing, snapshot)
     policy = settings.policy(command.source)
-    outcome = _judge(command, snapshot, settings, policy)
+    outcome = _Outcome(State.REJECTED, wrong) if wrong else _judge(command, snapshot, settings, policy)
     document = _document(command, standing, outcome, policy, now)
     after = _stand(document, command.command_id, snapshot)
     if standing is not None and (taken := _taken_back(standing, after, snapshot)):
@@ -251,11 +259,8 @@ def _document(
 
 
 def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy: Policy) -> _Outcome:
-    """The outcome of a document's content: rejected, backordered, held or cleared, with every reason."""
+    """The outcome of content that makes sense by itself: rejected, backordered, held or cleared, with every reason."""
     request = command.document
-    wrong = problems(request, settings.limits)
-    if wrong:
-        return _Outcome(State.REJECTED, wrong)
     wrong = (*_closed(request, settings), *_unknown(request, snapshot))
     if wrong:
         return _Outcome(State.REJECTED, wrong)
@@ -530,7 +535,7 @@ def _backordered(line: DocumentLine, missing: Decimal) -> Reason:
 def _cut(line: DocumentLine, missing: Decimal) -> DocumentLine:
     """A line reduced to what it got; its discount in proportion, rounded half-up."""
     got = line.reserved
-    discount = tax.half_up(line.discount, got / line.quantity) if line.discount else 0
+    discount = tax.share(line.discount, got, line.quantity)
     rates = tax.Rates(line.vat_percent, line.duty_percent)
     amounts = tax.line_amounts(line.unit_price, got, discount, rates)
     return msgspec.structs.replace(
@@ -592,7 +597,8 @@ def _stand(document: Document, content_id: UUID, snapshot: Snapshot) -> Standing
 
 
 def _movements(document: Document, snapshot: Snapshot) -> Iterable[Movement]:
-    """Goods leave stock as soon as they are reserved, held or not; they come in once the document is cleared."""
+    """Goods leave stock as soon as they are reserved, held or not; they come in once the document is cleared, but not
+    while it is being posted, for the books may show them already."""
     rule = KINDS[document.kind]
     takes = rule.takes_stock and document.state in (*CANCELLABLE, State.POSTING)
     brings = rule.brings_stock and document.state in (State.CLEARED, State.POST_FAILED)
@@ -602,14 +608,17 @@ def _movements(document: Document, snapshot: Snapshot) -> Iterable[Movement]:
         if takes and line.reserved:
             key = StockKey(line.product, line.warehouse, line.attribute)
             yield Movement(document.id, line.number, key, line.reserved, outgoing=True)
-        if brings:
+        if brings and line.quantity:
             key = StockKey(line.product, document.to_warehouse or line.warehouse, line.attribute)
             yield Movement(document.id, line.number, key, line.quantity, outgoing=False)
 
 
 def _hold(document: Document) -> CreditHold | None:
+    """Credit is taken until the books show it; what a document gives isn't counted while it is being posted, for the
+    books may show it already."""
     effect = credit_effect(document)
-    if not effect or document.account is None or document.state not in (*POSTABLE, State.POSTING):
+    counts = document.state in POSTABLE or (document.state is State.POSTING and effect > 0)
+    if not effect or document.account is None or not counts:
         return None
     return CreditHold(document.id, document.account, effect * document.totals.payable)
 
@@ -628,7 +637,7 @@ def release(standing: Standing, snapshot: Snapshot) -> None:
 
 
 def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
-    if document.original_id is None or document.state in NOT_RETURNING:
+    if document.original_id is None or document.state in DROPPED:
         return
     original = snapshot.originals.get(document.original_id)
     if original is None:
@@ -651,10 +660,11 @@ def _taken_back(before: Standing, after: Standing, snapshot: Snapshot) -> list[R
     for key, less in gave.items():
         if less > 0 and snapshot.level(key).sellable < 0:
             reasons.append(reason("goods_in_use", product=key.product))
-    had = -before.hold.amount if before.hold and before.hold.amount < 0 else 0
-    keeps = -after.hold.amount if after.hold and after.hold.amount < 0 else 0
-    if had > keeps and before.hold and credit.instant_credit(snapshot.accounts[before.hold.account]) < 0:
-        reasons.append(reason("credit_in_use"))
+    gift = before.hold
+    if gift is not None and gift.amount < 0:
+        kept = after.hold.amount if after.hold and after.hold.account == gift.account else 0
+        if kept > gift.amount and credit.instant_credit(snapshot.accounts[gift.account]) < 0:
+            reasons.append(reason("credit_in_use"))
     return reasons
 
 
@@ -670,6 +680,7 @@ def _on_document(
         case Approve():
             return _approve(command, standing, snapshot, settings, now)
         case Refuse():
+            _check_seen(command, standing)
             approval = Approval(command.actor, now, approved=False, note=command.note)
             why = reason("refused", note=command.note or command.actor)
             return _end(command, standing, snapshot, now, {State.HELD}, State.REJECTED, why, approval=approval)
@@ -690,7 +701,7 @@ def _on_document(
             return _posted(command, standing, snapshot, now)
         case PostingFailed():
             _require(command, standing, {State.POSTING, State.CLEARED})
-            why = reason("posting_failed", message=command.message, number=command.error_number)
+            why = reason("posting_failed", message=command.message, number=str(command.error_number))
             posting = Posting(error=command.message, error_number=command.error_number)
             return _move(standing, snapshot, now, State.POST_FAILED, (why,), posting=posting)
 
@@ -701,6 +712,13 @@ def _require(command: _OnDocument, standing: Standing, states: Iterable[State]) 
         raise _Refused(reason("wrong_state", state=state, command=_name(command)))
 
 
+def _check_seen(command: Approve | Refuse, standing: Standing) -> None:
+    """Whoever judges a document has to have seen its present content."""
+    current = standing.document.revision
+    if command.revision < current:
+        raise _Refused(reason("stale_revision", revision=command.revision, current=current))
+
+
 def _move(
     standing: Standing, snapshot: Snapshot, now: datetime, state: State, reasons: tuple[Reason, ...], **changes: object
 ) -> tuple[Document, tuple[Reason, ...]]:
@@ -709,6 +727,8 @@ def _move(
     document = msgspec.structs.replace(
         before, state=state, step=before.step + 1, changed_at=now, reasons=reasons, **changes
     )
+    if state in DROPPED:
+        document = msgspec.structs.replace(document, lines=tuple(_unreserved(document.lines)), expires_at=None)
     release(standing, snapshot)
     snapshot.documents[document.id] = _stand(document, standing.content_id, snapshot)
     return document, reasons
@@ -727,8 +747,7 @@ def _end(
     """A final state that gives everything back, unless others already live on what the document brought."""
     _require(command, standing, allowed)
     _check_not_returned(standing, snapshot)
-    lines = tuple(_unreserved(standing.document.lines))
-    moved = _move(standing, snapshot, now, state, (why,), expires_at=None, lines=lines, **changes)
+    moved = _move(standing, snapshot, now, state, (why,), **changes)
     after = snapshot.documents[standing.document.id]
     if taken := _taken_back(standing, after, snapshot):
         release(after, snapshot)
@@ -742,6 +761,7 @@ def _approve(
     command: Approve, standing: Standing, snapshot: Snapshot, settings: RuleSettings, now: datetime
 ) -> tuple[Document, tuple[Reason, ...]]:
     _require(command, standing, {State.HELD})
+    _check_seen(command, standing)
     document = standing.document
     ttl = settings.policy(document.source).reservation
     return _move(
@@ -773,17 +793,15 @@ def _reconsider(
         else line
         for line in document.lines
     )
+    differences = tuple(why for why in document.reasons if why.code == "tax_difference")
     still = tuple(_backordered(line, line.short) for line in lines if line.short)
     if still:
-        return _move(standing, snapshot, now, State.BACKORDERED, still, lines=lines)
+        return _move(standing, snapshot, now, State.BACKORDERED, (*still, *differences), lines=lines)
     account = snapshot.accounts[document.account] if document.account else None
     policy = settings.policy(document.source)
     state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
-    differences = tuple(why for why in document.reasons if why.code == "tax_difference")
     if differences and state is State.CLEARED:
         state = State.HELD
-    if state is State.REJECTED:
-        lines = tuple(_unreserved(lines))
     return _move(standing, snapshot, now, state, (*differences, *reasons), lines=lines)
 
 

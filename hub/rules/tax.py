@@ -69,6 +69,14 @@ def half_up(amount: int, factor: Decimal, divisor: int = 1) -> int:
     return (2 * amount * numerator + denominator) // (2 * denominator)
 
 
+def share(amount: int, part: Decimal, whole: Decimal) -> int:
+    """``amount × part ÷ whole`` in whole rials, halves rounded up; exact, for a part of 0 up to the whole."""
+    part_numerator, part_denominator = part.as_integer_ratio()
+    whole_numerator, whole_denominator = whole.as_integer_ratio()
+    denominator = part_denominator * whole_numerator
+    return (2 * amount * part_numerator * whole_denominator + denominator) // (2 * denominator)
+
+
 def line_amounts(unit_price: int, quantity: Decimal, discount: int, rates: Rates) -> Amounts:
     """A line's rials from its price, quantity, discount (rials) and rates (percent)."""
     gross = half_up(unit_price, quantity)
