@@ -18,10 +18,10 @@ from rich.console import Console
 
 from bench import company, latency, results, throughput
 from bench.machine import machine, versions
+from bench.programs import Failed
 from bench.results import Results
 from bench.servers import Servers, embedded
 from bench.throughput import BARE, CHAIN, FAUST, FAUST_TWO, Contender, Sample
-from bench.workers import Failed
 from hub.bus.errors import Unavailable
 from hub.runtime.embedded.errors import EmbeddedError
 from hub.store.errors import StoreError

@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from bench import company
+from bench.programs import Failed
 from bench.servers import Servers, Site
-from bench.worker import Loop
-from bench.workers import Failed, joined, started
+from bench.workers import Loop, event_partitions, started
 from hub.bus.producer import Outgoing, Producer
 from schemas import codec, topics
 
@@ -31,8 +31,7 @@ class Latency(NamedTuple):
 
 async def measure(servers: Servers, *, per_second: float, seconds: float, warm_up: float) -> Latency:
     """One worker, so many documents a second for so long, after a warm-up that doesn't count. Raises Failed."""
-    async with servers.site() as site, started(Loop.FAUST, site) as workers:
-        await joined(site, 1, workers)
+    async with servers.site() as site, started(Loop.FAUST, site):
         acknowledged, decided = await _offer(site, per_second, warm_up + seconds)
     skipped = int(warm_up * per_second)
     taken = sorted(
@@ -58,7 +57,7 @@ async def _offer(site: Site, per_second: float, seconds: float) -> tuple[dict[by
     decided: dict[bytes, float] = {}
     producer = Producer(site.kafka)
     consumer = AIOKafkaConsumer(**site.kafka.client_options())
-    consumer.assign([TopicPartition(site.kafka.topic(topics.EVENTS), n) for n in range(topics.EVENTS.partitions)])
+    consumer.assign(event_partitions(site))
     await producer.start()
     await consumer.start()
     try:

@@ -13,9 +13,9 @@ import msgspec
 from aiokafka.partitioner import DefaultPartitioner
 
 from bench.machine import Usage, peak_mb
+from bench.programs import Failed
 from bench.servers import Servers, Site
-from bench.worker import Loop
-from bench.workers import Failed, joined, started, watching
+from bench.workers import Loop, started, watching
 from hub.bus.producer import Producer
 from schemas import codec, topics
 from schemas.commands import AnyCommand
@@ -69,11 +69,10 @@ async def measure(contender: Contender, servers: Servers, backlog: Records) -> S
     total = sum(map(len, backlog.values()))
     async with servers.site(minimal=contender.loop is Loop.BARE) as site:
         async with watching(site) as decided, started(contender.loop, site, contender.workers) as workers:
-            await joined(site, contender.workers, workers)
             await _feed(site, backlog)
             first = await decided.reaches(int(total * _FROM), workers)
             taking_part = {name: [process] for name, process in servers.processes().items()}
-            usage = Usage({"workers": workers.processes(), **taking_part})
+            usage = Usage({"workers": [worker.process for worker in workers], **taking_part})
             last = await decided.reaches(int(total * _TO), workers)
             seconds, used = usage.elapsed(), usage.seconds()
             if last - first < total / 4:
@@ -81,7 +80,7 @@ async def measure(contender: Contender, servers: Servers, backlog: Records) -> S
             await decided.reaches(total, workers)
             memory = {
                 name: peak
-                for name, process in [("worker", workers.processes()[0]), *servers.processes().items()]
+                for name, process in [("streams", workers[0].process), *servers.processes().items()]
                 if (peak := peak_mb(process)) is not None
             }
         await _check(site, total, "reservations" if contender.loop is Loop.BARE else "movements")

@@ -1,139 +1,59 @@
-"""Worker processes, started and stopped, and what they have decided so far."""
+"""Deciding processes, and what they have decided so far."""
 
 import asyncio
 import contextlib
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from typing import Any
 
 import msgspec
-import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from bench import loops
+from bench.programs import HUB, Failed, Program, role_environment, running
 from bench.servers import Site
-from bench.worker import Job, Loop, group
 from hub.bus.topics import admin
 from schemas import topics
 
-STOP_SECONDS = 30.0
 STUCK_SECONDS = 60.0
 """A scenario that makes no progress for so long has failed."""
 
 POLL_SECONDS = 0.05
 
 
-class Failed(Exception):
-    """A scenario can't be measured; the text says why."""
+class Loop(StrEnum):
+    """What a worker runs."""
 
-
-class _Worker(NamedTuple):
-    process: subprocess.Popen[bytes]
-    log: Any
-
-    def said(self) -> str:
-        self.log.seek(0)
-        return str(self.log.read().decode(errors="replace"))[-2_000:]
-
-
-class Workers:
-    """The workers of one measurement; from :func:`started`."""
-
-    def __init__(self, workers: list[_Worker]) -> None:
-        self._workers = workers
-
-    def check(self) -> None:
-        """Raise Failed if one of them has ended."""
-        for worker in self._workers:
-            if (code := worker.process.poll()) is not None:
-                raise Failed(f"a worker ended with exit code {code}: {worker.said()}")
-
-    def processes(self) -> list[psutil.Process]:
-        return [psutil.Process(worker.process.pid) for worker in self._workers]
+    BARE = "bare"
+    CHAIN = "chain"
+    FAUST = "faust"
 
 
 @contextlib.asynccontextmanager
-async def started(loop: Loop, site: Site, count: int = 1) -> AsyncIterator[Workers]:
-    """So many workers running one loop; stopped in good order on leaving."""
-    job = msgspec.json.encode(Job(loop, site.kafka, site.dsn)) + b"\n"
-    workers = [_start(job) for _ in range(count)]
-    try:
-        yield Workers(workers)
-    finally:
-        for worker in workers:
-            if worker.process.stdin is not None:
-                worker.process.stdin.close()
-        for worker in workers:
-            await _end(worker)
+async def started(loop: Loop, site: Site, count: int = 1) -> AsyncIterator[list[Program]]:
+    """So many workers sharing the partitions between them: ``hub streams`` as it is, or a loop of the benchmark.
+
+    Raises Failed.
+    """
+    if loop is Loop.FAUST:
+        words, environment = [*HUB, "streams"], role_environment(site)
+    else:
+        words, environment = ["-m", loops.__name__, loop], {loops.JOB: msgspec.json.encode(site).decode()}
+    async with contextlib.AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(running(words, environment)) for _ in range(count)]
+        await _joined(site, workers)
+        yield workers
 
 
-def _start(job: bytes) -> _Worker:
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the worker has ended
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.worker"], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
-    )
-    if process.stdin is not None:
-        process.stdin.write(job)
-        process.stdin.flush()
-    return _Worker(process, log)
-
-
-async def _end(worker: _Worker) -> None:
-    try:
-        await asyncio.to_thread(worker.process.wait, STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.process.kill()
-        worker.process.wait()
-    worker.log.close()
-
-
-class Decided:
-    """How many decisions are on ``documents.events``; from :func:`watching`."""
-
-    def __init__(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._consumer = consumer
-        self._partitions = partitions
-
-    async def count(self) -> int:
-        return sum((await self._consumer.end_offsets(self._partitions)).values())
-
-    async def reaches(self, wanted: int, workers: Workers) -> int:
-        """Wait until at least so many are decided; how many there are then. Raises Failed."""
-        before, since = -1, time.monotonic()
-        while (now := await self.count()) < wanted:
-            workers.check()
-            if now > before:
-                before, since = now, time.monotonic()
-            elif time.monotonic() - since > STUCK_SECONDS:
-                raise Failed(f"{now} of {wanted} documents were decided, and no more for {STUCK_SECONDS:.0f} s")
-            await asyncio.sleep(POLL_SECONDS)
-        return now
-
-
-@contextlib.asynccontextmanager
-async def watching(site: Site) -> AsyncIterator[Decided]:
-    """Watch what is decided, by the ends of the partitions: it costs the broker next to nothing."""
-    consumer = AIOKafkaConsumer(**site.kafka.client_options())
-    await consumer.start()
-    try:
-        yield Decided(
-            consumer, [TopicPartition(site.kafka.topic(topics.EVENTS), n) for n in range(topics.EVENTS.partitions)]
-        )
-    finally:
-        await consumer.stop()
-
-
-async def joined(site: Site, members: int, workers: Workers) -> None:
-    """Return when so many workers share the partitions between them. Raises Failed."""
+async def _joined(site: Site, workers: Sequence[Program]) -> None:
     deadline = time.monotonic() + STUCK_SECONDS
     async with admin(site.kafka) as client:
-        while (state := await _group_state(client, group(site.kafka))) != ("Stable", members):
-            workers.check()
+        while (state := await _group_state(client, loops.group(site.kafka))) != ("Stable", len(workers)):
+            check(workers)
             if time.monotonic() > deadline:
-                raise Failed(f"the group of {members} workers has not formed: it is {state[0]!r} with {state[1]}")
+                raise Failed(f"the group of {len(workers)} workers has not formed: it is {state[0]!r} with {state[1]}")
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -145,3 +65,48 @@ async def _group_state(client: Any, name: str) -> tuple[str, int]:
         return "", 0
     _, _, state, _, _, members, *_ = answer[0].groups[0]
     return str(state), len(members)
+
+
+def check(workers: Sequence[Program]) -> None:
+    """Raise Failed if one of them has ended."""
+    for worker in workers:
+        worker.check()
+
+
+class Decided:
+    """How many decisions are on ``documents.events``; from :func:`watching`."""
+
+    def __init__(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+
+    async def reaches(self, wanted: int, workers: Sequence[Program]) -> int:
+        """Wait until at least so many are decided; how many there are then. Raises Failed."""
+        before, since = -1, time.monotonic()
+        while (now := await self._count()) < wanted:
+            check(workers)
+            if now > before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > STUCK_SECONDS:
+                raise Failed(f"{now} of {wanted} documents were decided, and no more for {STUCK_SECONDS:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+        return now
+
+    async def _count(self) -> int:
+        return sum((await self._consumer.end_offsets(self._partitions)).values())
+
+
+@contextlib.asynccontextmanager
+async def watching(site: Site) -> AsyncIterator[Decided]:
+    """Watch what is decided, by the ends of the partitions: it costs the broker next to nothing."""
+    consumer = AIOKafkaConsumer(**site.kafka.client_options())
+    await consumer.start()
+    try:
+        yield Decided(consumer, event_partitions(site))
+    finally:
+        await consumer.stop()
+
+
+def event_partitions(site: Site) -> list[TopicPartition]:
+    """The partitions of the site's ``documents.events``."""
+    return [TopicPartition(site.kafka.topic(topics.EVENTS), number) for number in range(topics.EVENTS.partitions)]
