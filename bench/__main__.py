@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from bench import company, latency, results, throughput
+from bench import company, intake, latency, results, throughput
 from bench.machine import machine, versions
 from bench.programs import Failed
 from bench.results import Results
@@ -29,7 +29,7 @@ from hub.store.errors import StoreError
 JARS = Path(os.environ.get("PEYVAND_CACHE") or Path("var") / "kafka" / "jars")
 
 CONTENDERS = {"bare": BARE, "chain": CHAIN, "faust": FAUST, "two": FAUST_TWO}
-SCENARIOS = (*CONTENDERS, "latency")
+SCENARIOS = (*CONTENDERS, "latency", "intake")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -41,9 +41,11 @@ class Plan(msgspec.Struct, frozen=True):
     latency_per_second: float = 200.0
     latency_seconds: float = 20.0
     latency_warm_up: float = 3.0
+    intake_seconds: float = 10.0
+    intake_warm_up: float = 2.0
 
 
-QUICK = Plan(documents=30_000, rounds=1, latency_seconds=5.0)
+QUICK = Plan(documents=30_000, rounds=1, latency_seconds=5.0, intake_seconds=5.0)
 
 Report = Callable[[str], None]
 
@@ -68,6 +70,9 @@ async def run(plan: Plan, servers: Servers, report: Report) -> Results:
                 warm_up=plan.latency_warm_up,
             )
             found.take_latency(taken)
+        if "intake" in plan.only:
+            report(f"intake: documents by HTTP for {plan.intake_seconds:g} s, singly and in batches")
+            found.take_intake(await intake.measure(servers, seconds=plan.intake_seconds, warm_up=plan.intake_warm_up))
     finally:
         await servers.close()
     return found

@@ -47,12 +47,12 @@ async def load(dsn: str) -> None:
         await store.close()
 
 
-def requests(count: int, *, series: str) -> Iterator[DocumentRequest]:
-    """So many orders, the same ones each time for one series."""
+def requests(count: int, *, series: str, source_id: str | None = None) -> Iterator[DocumentRequest]:
+    """So many orders, the same ones each time for one series; their own ids are numbered unless one is given."""
     choose = random.Random(f"{_SEED}/{series}")
     for number in range(count):
         yield DocumentRequest(
-            f"{series}-{number:06}",
+            source_id or f"{series}-{number:06}",
             Kind.SALES_INVOICE,
             _DAY,
             account=choose.choice(ACCOUNTS),

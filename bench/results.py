@@ -2,13 +2,14 @@
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.intake import Intake
 from bench.latency import Latency
 from bench.machine import Machine
 from bench.throughput import BARE, CHAIN, FAUST, FAUST_TWO, Sample
@@ -37,6 +38,10 @@ class Results(msgspec.Struct, kw_only=True):
     decision_p99_ms: float | None = None
     decision_max_ms: float | None = None
     decisions_offered_per_second: float | None = None
+    intake_single_per_second: float | None = None
+    intake_single_p99_ms: float | None = None
+    intake_batch_per_second: float | None = None
+    intake_batch_p99_ms: float | None = None
     peak_memory_mb: dict[str, float] = {}
     samples: dict[str, list[Sample]] = {}
 
@@ -51,14 +56,26 @@ class Results(msgspec.Struct, kw_only=True):
         self.chain_ratio = self._to_bare(self.chain_without_faust_documents_per_second)
         self.two_workers_ratio = self._to_bare(self.two_workers_documents_per_second)
         for sample in samples.get(FAUST.name, ()):
-            for name, peak in sample.peak_memory_mb.items():
-                self.peak_memory_mb[name] = max(peak, self.peak_memory_mb.get(name, 0))
+            self.take_memory(sample.peak_memory_mb)
 
     def take_latency(self, latency: Latency) -> None:
         self.decision_p50_ms = latency.p50_ms
         self.decision_p99_ms = latency.p99_ms
         self.decision_max_ms = latency.max_ms
         self.decisions_offered_per_second = latency.per_second
+
+    def take_intake(self, intake: Intake) -> None:
+        self.intake_single_per_second = round(intake.single.documents / intake.single.seconds, 1)
+        self.intake_single_p99_ms = intake.single.p99_ms
+        self.intake_batch_per_second = round(intake.batch.documents / intake.batch.seconds, 1)
+        self.intake_batch_p99_ms = intake.batch.p99_ms
+        if intake.api_peak_mb is not None:
+            self.take_memory({"api": intake.api_peak_mb})
+
+    def take_memory(self, peaks: Mapping[str, float]) -> None:
+        """The most that each kind of process had in any scenario."""
+        for name, peak in peaks.items():
+            self.peak_memory_mb[name] = max(peak, self.peak_memory_mb.get(name, 0))
 
     def _to_bare(self, rate: float | None) -> float | None:
         bare = self.bare_documents_per_second
@@ -106,6 +123,10 @@ def _rows(results: Results) -> Iterable[tuple[str, str, str]]:
         ("decision after acknowledgement, median", results.decision_p50_ms, "ms"),
         ("decision after acknowledgement, 99 %", results.decision_p99_ms, "ms"),
         ("decision after acknowledgement, longest", results.decision_max_ms, "ms"),
+        ("orders taken by HTTP, one a request", results.intake_single_per_second, "documents/s"),
+        ("a request of one, 99 %", results.intake_single_p99_ms, "ms"),
+        ("orders taken by HTTP, 100 a request", results.intake_batch_per_second, "documents/s"),
+        ("a request of 100, 99 %", results.intake_batch_p99_ms, "ms"),
         *((f"peak memory: {name}", peak, "MB") for name, peak in results.peak_memory_mb.items()),
     ]
     for what, figure, unit in rows:
