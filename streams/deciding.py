@@ -4,6 +4,7 @@ No Faust and no Kafka here: the same function is what the agent calls, what the 
 and what the race tests call on two connections at once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -51,6 +52,10 @@ async def decide_batch(
                 events: list[DocumentEvent] = [rules.decide(command, snapshot, settings, now) for command in fresh]
                 new = await memory.write(connection, events, before, snapshot)
             decided.update(zip((command.command_id for command in fresh), new, strict=True))
+            if len(decided) < len(ids):
+                # What came twice in this batch is told with the document as it is by now, not as it was in between.
+                twice = [command_id for command_id, times in Counter(ids).items() if times > 1]
+                decided.update(await memory.known(connection, twice))
     return [decided[command_id] for command_id in ids]
 
 

@@ -80,8 +80,13 @@ from unnest($1::text[], $2::bigint[]) as v (code, held)
 where a.code = v.code
 """
 
+_UPDATE_DOCUMENTS = """
+update documents set state = $2, revision = $3, step = $4, document_date = $5, account = $6, payable = $7,
+                     content_id = $8, original_id = $9, posting_number = $10, expires_at = $11, changed_at = $12
+where id = $1
+"""
+
 _FORGET = (
-    "delete from documents where id = any($1::uuid[])",
     "delete from document_lines where document_id = any($1::uuid[])",
     "delete from movements where document_id = any($1::uuid[])",
     "delete from credit_holds where document_id = any($1::uuid[])",
@@ -139,12 +144,14 @@ async def read(connection: Any, needs: Needs, products: ProductCache, *, lock: b
     """Everything the rules need, under lock for a decision or without for a preview."""
     wanted = needs.documents | needs.originals
     existing = await locks.documents(connection, wanted) if lock else wanted
+    # One that came into being since is as good as not there: nobody holds its lock.
+    absent = wanted - existing
     documents: dict[UUID, Standing] = {}
     if here := list(needs.documents & existing):
         documents = await _standings(connection, here)
         for standing in documents.values():
             needs.add_document(standing.document)
-    originals = await _originals(connection, list(needs.originals)) if needs.originals else {}
+    originals = await _originals(connection, list(needs.originals - absent)) if needs.originals - absent else {}
     return Snapshot(
         documents=documents,
         originals=originals,
@@ -210,28 +217,35 @@ async def write(
     changed = [
         standing for document_id, standing in snapshot.documents.items() if before.get(document_id) is not standing
     ]
-    await _forget(connection, [standing.document.id for standing in changed if standing.document.id in before])
-    await _write_standings(connection, changed)
+    await _write_documents(connection, changed, before)
+    await _write_holdings(connection, changed)
     await _copy(connection, "decisions", _DECISION_COLUMNS, rows)
     await _update_stock(connection, [level for level in snapshot.stock.values() if level.changed])
     await _update_accounts(connection, [account for account in snapshot.accounts.values() if account.changed])
     return decided
 
 
-async def _forget(connection: Any, ids: list[UUID]) -> None:
-    if ids:
+async def _write_documents(connection: Any, standings: Sequence[Standing], before: Mapping[UUID, Standing]) -> None:
+    """New rows for new documents; those that were there are updated in place, for a row that is deleted and written
+    anew leaves whoever waits for its lock with nothing locked and nothing found."""
+    await _copy(
+        connection,
+        "documents",
+        _DOCUMENT_COLUMNS,
+        [_document_row(s.document, s.content_id) for s in standings if s.document.id not in before],
+    )
+    if updated := [s for s in standings if s.document.id in before]:
+        await connection.executemany(_UPDATE_DOCUMENTS, [_update_row(s.document, s.content_id) for s in updated])
         for statement in _FORGET:
-            await connection.execute(statement, ids)
+            await connection.execute(statement, [s.document.id for s in updated])
 
 
-async def _write_standings(connection: Any, standings: Sequence[Standing]) -> None:
-    documents: list[_Row] = []
+async def _write_holdings(connection: Any, standings: Sequence[Standing]) -> None:
     lines: list[_Row] = []
     movements: list[_Row] = []
     holds: list[_Row] = []
     for standing in standings:
         document = standing.document
-        documents.append(_document_row(document, standing.content_id))
         lines.extend(
             (
                 document.id, line.number, line.product, line.warehouse, line.attribute, line.quantity,
@@ -248,7 +262,6 @@ async def _write_standings(connection: Any, standings: Sequence[Standing]) -> No
         hold = standing.hold
         if hold is not None:
             holds.append((hold.document_id, hold.account, hold.amount, hold.posted_at))
-    await _copy(connection, "documents", _DOCUMENT_COLUMNS, documents)
     await _copy(connection, "document_lines", _LINE_COLUMNS, lines)
     await _copy(connection, "movements", _MOVEMENT_COLUMNS, movements)
     await _copy(connection, "credit_holds", _HOLD_COLUMNS, holds)
@@ -260,6 +273,14 @@ def _document_row(document: Document, content_id: UUID) -> _Row:
         document.step, document.date, document.account, document.totals.payable, content_id, document.original_id,
         document.posting.number if document.posting else None, document.expires_at, document.received_at,
         document.changed_at,
+    )  # fmt: skip
+
+
+def _update_row(document: Document, content_id: UUID) -> _Row:
+    return (
+        document.id, document.state, document.revision, document.step, document.date, document.account,
+        document.totals.payable, content_id, document.original_id,
+        document.posting.number if document.posting else None, document.expires_at, document.changed_at,
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Every row lock of the hub, in one order: documents, then accounts, then stock, each by its key.
 
 Whoever takes locks in this order can't deadlock with another who does. Nothing outside this module says FOR UPDATE.
+Accounts are ordered as Python orders texts, in whatever locale the database was made: their master data is written row
+by row in that order.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,7 +18,7 @@ select id from documents where id = any($1::uuid[]) order by id for update
 
 _ACCOUNTS = """
 select code, name, vat_exempt, active, direct, documentary, balance, uncleared_cheques, returned_cheques, held, as_of
-from accounts where code = any(string_to_array($1, $2)) and defined order by code {lock}
+from accounts where code = any(string_to_array($1, $2)) and defined order by code collate "C" {lock}
 """
 
 _STOCK = """
@@ -28,7 +30,7 @@ order by s.product, s.warehouse, s.attribute {lock}
 """
 
 _FINANCE = """
-select code, held, as_of from accounts where code = any($1::text[]) order by code for update
+select code, held, as_of from accounts where code = any($1::text[]) order by code collate "C" for update
 """
 
 
