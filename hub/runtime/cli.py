@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words, language)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        if arguments is None:
+            _hush()
         return INTERRUPTED
     except BrokenPipeError:
         close_pipe()
@@ -54,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _complain(failure.sentence, failure.remedy, failure.code)
         return _unexpected(error, words)
     return code
+
+
+def _hush() -> None:
+    """Let the interpreter not complain, as this process ends, of what the interrupt left half made."""
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
 
 
 def close_pipe() -> None:
@@ -156,12 +165,12 @@ def _explained(error: Exception) -> Failure | None:
         case EmbeddedError():
             return Failure(str(error))
         case Unavailable():
-            return Failure(f"{redact(str(error))}.", "Is Kafka running? hub check tells what is wrong.")
+            return Failure(f"{redact(str(error))}.", "hub check tells more.")
         case Unacceptable():
             return Failure(f"PostgreSQL: {redact(str(error))}.")
         case StoreError():
             return Failure(
-                f"PostgreSQL can't be reached: {redact(str(error))}.", "Is it running? hub check tells what is wrong."
+                f"PostgreSQL can't be reached: {redact(str(error))}.", "Is it running? hub check tells more."
             )
         case _:
             return None

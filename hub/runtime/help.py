@@ -127,7 +127,7 @@ def usage(command: Command) -> str:
 
 def _usage(each: Argument) -> str:
     if not each.names[0].startswith("-"):
-        return f"[{shown(each)}]" if each.options.get("nargs") == "?" else shown(each)
+        return f"[{shown(each)} ...]" if each.options.get("nargs") == "*" else shown(each)
     return shown(each) if each.options.get("required") else f"[{shown(each)}]"
 
 

@@ -158,7 +158,7 @@ def test_an_unexpected_error_is_a_sentence_with_its_details_kept(
             Unavailable("ConnectionRefusedError: [Errno 111]"),
             1,
             "PostgreSQL can't be reached: ConnectionRefusedError: [Errno 111].\n"
-            "  Is it running? hub check tells what is wrong.\n",
+            "  Is it running? hub check tells more.\n",
         ),
     ],
 )

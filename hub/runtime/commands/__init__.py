@@ -3,6 +3,7 @@
 To add one, write ``def name(config, args) -> int`` in a module of this package and a row here.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,106 @@ def argument(*names: str, help: str, **options: Any) -> Argument:
 
 
 _HERE = "hub.runtime.commands"
+
+_ROLE = (
+    "It waits for Kafka and PostgreSQL, and stops in good order on SIGTERM. If it can't within 20 seconds it ends "
+    "hard: what it had not finished is handled again, and nothing is decided twice."
+)
+
+
+def port(text: str) -> int:
+    """A TCP port as it is typed; 0 stands for any that is free. Raises ValueError."""
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise ValueError(f"{number} is no port")
+    return number
+
+
+def watched(text: str) -> tuple[str, Path]:
+    """``NAME=DIR``. Raises ValueError."""
+    name, equals, directory = text.partition("=")
+    if not (name and equals and directory):
+        raise ValueError("a name, =, and a folder are wanted")
+    return name, Path(directory)
+
+
+_DATA = argument("--data", help="the directory for data and logs (default: PEYVAND_DATA, else var)", metavar="DIR")
+
+RUN: Final = Group(
+    "Run",
+    "اجرا",
+    (
+        Command(
+            "dev",
+            "Run a whole hub on this machine, with a Kafka, a PostgreSQL and a sample company",
+            "اجرای کامل هاب روی همین دستگاه، با کافکا، PostgreSQL و شرکت نمونه",
+            "hub.runtime.dev:dev",
+            arguments=(
+                _DATA,
+                argument(
+                    "--port",
+                    help="the API's port; 0: any that is free (default: [api] port)",
+                    type=port,
+                    metavar="PORT",
+                ),
+                argument("--no-sample", help="load no sample company", action="store_true"),
+            ),
+            examples=("hub dev", "hub dev --data /tmp/try --port 0"),
+            details="A Kafka or PostgreSQL the configuration names is used instead of an embedded one. The sample "
+            "company is loaded once, into an empty database only. Ctrl-C stops everything; the data stay.",
+        ),
+        Command(
+            "run",
+            "Run all roles against the configured Kafka and PostgreSQL",
+            "اجرای همهٔ نقش‌ها با کافکا و PostgreSQL موجود",
+            "hub.runtime.run:run",
+            arguments=(_DATA,),
+            examples=("hub --config /etc/peyvand/hub.toml run",),
+            details="Migrates the database, makes missing topics, and keeps workers, API and connectors running as "
+            "processes of their own. To scale, run the roles one by one instead, as many copies as wanted.",
+        ),
+        Command(
+            "streams",
+            "Run a worker that decides; as many copies as wanted",
+            "اجرای کارگر تصمیم‌گیر",
+            "hub.runtime.roles:streams",
+            examples=("hub streams",),
+            details=_ROLE,
+        ),
+        Command(
+            "api",
+            "Run the REST API, the live feed and the status page; as many copies as wanted",
+            "اجرای API و صفحهٔ وضعیت",
+            "hub.runtime.roles:api",
+            examples=("hub api",),
+            details=_ROLE,
+        ),
+        Command(
+            "connectors",
+            "Run the configured connectors; as many copies as wanted, each connector works in one of them",
+            "اجرای رابط‌های سامانه‌های بیرونی",
+            "hub.runtime.roles:connectors",
+            arguments=(
+                argument(
+                    "connector",
+                    help="only these: files.main, or all of a kind: files (default: all)",
+                    nargs="*",
+                    metavar="CONNECTOR",
+                ),
+                argument(
+                    "--watch",
+                    help="a files connector of this name on this folder as well",
+                    action="append",
+                    type=watched,
+                    metavar="NAME=DIR",
+                ),
+                _DATA,
+            ),
+            examples=("hub connectors", "hub connectors files.branch-karaj"),
+            details=_ROLE,
+        ),
+    ),
+)
 
 LOOK: Final = Group(
     "Look",
@@ -94,6 +195,68 @@ LOOK: Final = Group(
             f"{_HERE}.about:version",
             examples=("hub version",),
             configured=False,
+        ),
+    ),
+)
+
+REPAIR: Final = Group(
+    "Repair",
+    "رفع اشکال",
+    (
+        Command(
+            "dead-letters list",
+            "List the messages nobody could handle",
+            "فهرست پیام‌هایی که پردازش نشدند",
+            f"{_HERE}.letters:list_letters",
+            arguments=(
+                argument("--limit", help="how many of the latest (default: 50)", type=int, default=50, metavar="N"),
+            ),
+            examples=("hub dead-letters list", "hub dead-letters list --limit 500"),
+        ),
+        Command(
+            "dead-letters show",
+            "Show one of them: where it stood, why, and its bytes",
+            "نمایش یک پیام پردازش‌نشده",
+            f"{_HERE}.letters:show_letter",
+            arguments=(
+                argument("letter", help="its id, or how that begins", metavar="LETTER"),
+                argument("--raw", help="write the original bytes alone, to standard output", action="store_true"),
+            ),
+            examples=("hub dead-letters show 3f1c", "hub dead-letters show 3f1c --raw > message.json"),
+        ),
+        Command(
+            "dead-letters replay",
+            "Send them again, byte for byte, once the cause is mended",
+            "ارسال دوبارهٔ پیام‌های پردازش‌نشده",
+            f"{_HERE}.letters:replay",
+            arguments=(
+                argument("letters", help="their ids, or how those begin", metavar="LETTER", nargs="*"),
+                argument("--all", help="all that stood on a topic of the hub", action="store_true"),
+            ),
+            examples=("hub dead-letters replay 3f1c 9ab0", "hub dead-letters replay --all"),
+            details="Each goes to the topic and partition it stood on. What was decided in the meantime stays decided.",
+        ),
+        Command(
+            "replay",
+            "Have the streams workers handle again what they have handled",
+            "پردازش دوبارهٔ پیام‌های گذشته",
+            f"{_HERE}.replaying:replay",
+            arguments=(
+                argument(
+                    "--topic",
+                    help="a topic, without the prefix; may be given several times (default: documents.commands)",
+                    action="append",
+                    metavar="TOPIC",
+                ),
+                argument(
+                    "--since",
+                    help="from this moment on, as 1403/01/31 or 2024-04-19T08:00 (default: all that is kept)",
+                    metavar="TIME",
+                ),
+            ),
+            examples=("hub replay", "hub replay --topic master.products --since 1403/01/31"),
+            details="The workers must be stopped. Decisions are remembered, so a replay changes none: it publishes "
+            "the same events with the same ids, and decides what was never decided.",
         ),
     ),
 )
@@ -183,11 +346,12 @@ SET_UP: Final = Group(
     ),
 )
 
-GROUPS: Final = (LOOK, SET_UP)
+GROUPS: Final = (RUN, LOOK, REPAIR, SET_UP)
 
 FAMILIES: Final[dict[str, str]] = {
     "topics": "the Kafka topics",
     "key": "the keys outside systems use the API with",
+    "dead-letters": "messages nobody could handle",
 }
 """What the commands of two words have in common, by their first word."""
 
