@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from bench import company, intake, latency, results, throughput
+from bench import company, dev, intake, latency, results, throughput
 from bench.machine import machine, versions
 from bench.programs import Failed
 from bench.results import Results
@@ -26,10 +26,10 @@ from hub.bus.errors import Unavailable
 from hub.runtime.embedded.errors import EmbeddedError
 from hub.store.errors import StoreError
 
-JARS = Path(os.environ.get("PEYVAND_CACHE") or Path("var") / "kafka" / "jars")
+JARS = Path(os.environ.get("PEYVAND_CACHE") or Path(__file__).parents[1] / "var" / "kafka" / "jars").absolute()
 
 CONTENDERS = {"bare": BARE, "chain": CHAIN, "faust": FAUST, "two": FAUST_TWO}
-SCENARIOS = (*CONTENDERS, "latency", "intake")
+SCENARIOS = (*CONTENDERS, "latency", "intake", "dev")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ Report = Callable[[str], None]
 
 
 async def run(plan: Plan, servers: Servers, report: Report) -> Results:
-    """Measure what the plan says. Raises Failed."""
+    """Measure what the plan says of all that needs servers. Raises Failed."""
     found = Results(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine(),
@@ -121,12 +121,16 @@ async def _main(arguments: argparse.Namespace, console: Console) -> None:
     def report(what: str) -> None:
         console.print(f"{time.monotonic() - began:5.0f} s  {what}", markup=False, highlight=False, soft_wrap=True)
 
+    plan = plan_of(arguments)
     directory = Path(tempfile.mkdtemp(prefix="peyvand-bench-"))
     try:
         async with embedded(directory, JARS, report) as servers:
-            found = await run(plan_of(arguments), servers, report)
+            found = await run(plan, servers, report)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+    if "dev" in plan.only:
+        report("hub dev: a first start and a second, each to its first decided order")
+        found.take_starts(await dev.measure(JARS))
     results.write(found, arguments.output)
     results.show(found, console)
     console.print(f"Written to {arguments.output}", markup=False, highlight=False)

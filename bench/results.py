@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.dev import Starts
 from bench.intake import Intake
 from bench.latency import Latency
 from bench.machine import Machine
@@ -42,6 +43,8 @@ class Results(msgspec.Struct, kw_only=True):
     intake_single_p99_ms: float | None = None
     intake_batch_per_second: float | None = None
     intake_batch_p99_ms: float | None = None
+    dev_cold_seconds: float | None = None
+    dev_warm_seconds: float | None = None
     peak_memory_mb: dict[str, float] = {}
     samples: dict[str, list[Sample]] = {}
 
@@ -71,6 +74,11 @@ class Results(msgspec.Struct, kw_only=True):
         self.intake_batch_p99_ms = intake.batch.p99_ms
         if intake.api_peak_mb is not None:
             self.take_memory({"api": intake.api_peak_mb})
+
+    def take_starts(self, starts: Starts) -> None:
+        self.dev_cold_seconds = starts.cold_seconds
+        self.dev_warm_seconds = starts.warm_seconds
+        self.take_memory(starts.peak_memory_mb)
 
     def take_memory(self, peaks: Mapping[str, float]) -> None:
         """The most that each kind of process had in any scenario."""
@@ -127,6 +135,8 @@ def _rows(results: Results) -> Iterable[tuple[str, str, str]]:
         ("a request of one, 99 %", results.intake_single_p99_ms, "ms"),
         ("orders taken by HTTP, 100 a request", results.intake_batch_per_second, "documents/s"),
         ("a request of 100, 99 %", results.intake_batch_p99_ms, "ms"),
+        ("make run to the first decided order, cold", results.dev_cold_seconds, "s"),
+        ("make run to the first decided order, warm", results.dev_warm_seconds, "s"),
         *((f"peak memory: {name}", peak, "MB") for name, peak in results.peak_memory_mb.items()),
     ]
     for what, figure, unit in rows:
