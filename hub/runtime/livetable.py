@@ -1,0 +1,147 @@
+"""What happens, as it happens: a live table on a terminal, a line for each event anywhere else."""
+
+import asyncio
+from collections import deque
+from datetime import datetime
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hub.runtime.words import KINDS, STATES, state_style
+from schemas.dates import jalali_time
+from schemas.documents import Document, Kind, State
+from schemas.events import COMMAND_REFUSED, DocumentEvent
+from schemas.reasons import Reason
+from schemas.text import group
+
+_HEADINGS = {
+    "en": ("time", "document", "kind", "account", "payable", "state", "why"),
+    "fa": ("زمان", "سند", "نوع", "حساب", "قابل پرداخت", "وضعیت", "علت"),
+}
+_REFUSED = {"en": "refused", "fa": "پذیرفته نشد"}
+_WAITING = {"en": "Waiting for documents ...", "fa": "در انتظار سند ..."}
+_LEFT_BELOW = 6
+"""Screen lines the table leaves free, so that it never scrolls."""
+_DRAW_SECONDS = 0.2
+
+
+class Happening(NamedTuple):
+    """One row. ``payable`` is in rials; without ``state``, a command was refused and changed nothing."""
+
+    at: datetime
+    source: str
+    source_id: str
+    kind: Kind | None
+    account: str | None
+    payable: int
+    state: State | None
+    reasons: tuple[Reason, ...]
+
+    @classmethod
+    def of_event(cls, event: DocumentEvent) -> Self:
+        """What an event says."""
+        document = event.document
+        return cls(
+            event.recorded_at,
+            event.source,
+            event.source_id,
+            document.kind if document else None,
+            document.account if document else None,
+            document.totals.payable if document else 0,
+            None if event.type == COMMAND_REFUSED or document is None else document.state,
+            event.reasons,
+        )
+
+    @classmethod
+    def of_document(cls, document: Document) -> Self:
+        """The last thing that happened to a document."""
+        return cls(
+            document.changed_at,
+            document.source,
+            document.source_id,
+            document.kind,
+            document.account,
+            document.totals.payable,
+            document.state,
+            document.reasons,
+        )
+
+    def cells(self, language: str) -> tuple[str, ...]:
+        """The row's texts, in the order of the headings."""
+        persian = language == "fa"
+        return (
+            jalali_time(self.at),
+            f"{self.source}/{self.source_id}",
+            KINDS[self.kind][persian] if self.kind else "",
+            self.account or "",
+            group(self.payable) if self.payable else "",
+            STATES[self.state][persian] if self.state else _REFUSED[language],
+            ("؛ " if persian else "; ").join(reason.fa if persian else reason.en for reason in self.reasons),
+        )
+
+
+class LiveTable:
+    """Shows happenings, the newest last, from entering to leaving."""
+
+    def __init__(self, console: Console, language: str) -> None:
+        self._console = console
+        self._language = language
+        self._rows: deque[Happening] = deque(maxlen=max(console.height - _LEFT_BELOW, 5))
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._news = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+            self._draw(self._live)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def add(self, happening: Happening) -> None:
+        """Show one more."""
+        if self._live is None:
+            self._write("  ".join(cell for cell in happening.cells(self._language) if cell))
+        else:
+            self._rows.append(happening)
+            self._news.set()
+
+    async def keep_drawn(self) -> None:
+        """Draw the table when it has changed, a few times a second at most, until cancelled."""
+        while self._live is not None:
+            await self._news.wait()
+            self._news.clear()
+            self._draw(self._live)
+            await asyncio.sleep(_DRAW_SECONDS)
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence: above the table, or as a line."""
+        if self._live is None:
+            self._write(sentence)
+        else:
+            self._console.print(Text(sentence, style="yellow"))
+
+    def _write(self, line: str) -> None:
+        self._console.file.write(f"{line}\n")
+        self._console.file.flush()
+
+    def _draw(self, live: Live) -> None:
+        if not self._rows:
+            live.update(Text(_WAITING[self._language], style="dim"), refresh=True)
+            return
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in _HEADINGS[self._language]:
+            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        table.columns[4].justify = "right"
+        for happening in self._rows:
+            *cells, state, why = happening.cells(self._language)
+            table.add_row(*cells, Text(state, style=state_style(happening.state)), why)
+        live.update(table, refresh=True)

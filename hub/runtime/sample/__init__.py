@@ -1,0 +1,11 @@
+"""The sample company of ``hub dev``: master data and documents as files, and a few orders through the API.
+
+Everything goes the way a customer's own data go: the files through the ``files`` connector, Kafka and the agents, the
+orders through HTTP. The data carry the golden figures of the vendor's own screens: the instant credit of account
+212010006, four stock rows with what is sellable of them, and an invoice's VAT of 1400.
+"""
+
+from hub.runtime.sample.loading import SOURCE, folder_of, load
+from hub.runtime.sample.orders import ORDERS, Outcome, order_to_try, send
+
+__all__ = ["ORDERS", "SOURCE", "Outcome", "folder_of", "load", "order_to_try", "send"]
