@@ -7,10 +7,11 @@ from pathlib import Path
 
 from hub.bus.settings import Kafka
 from hub.runtime.config import Config, Security
+from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
 from hub.store.pool import Store
 
-RUN_FILE = Path("var") / "run.json"
+RUN_FILE = data_directory() / "run.json"
 """Written by ``hub dev`` while it runs: its addresses, for scripts and for the other commands."""
 
 

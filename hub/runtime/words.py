@@ -29,3 +29,17 @@ STATES: Final[dict[State, Phrase]] = {
     State.CANCELLED: Phrase("cancelled", "لغوشده"),
     State.EXPIRED: Phrase("expired", "منقضی‌شده"),
 }
+
+_STATE_STYLES: Final[dict[State | None, str]] = {
+    State.CLEARED: "green",
+    State.POSTED: "green",
+    State.HELD: "yellow",
+    State.BACKORDERED: "yellow",
+    State.POSTING: "cyan",
+}
+"""The other states are ends no one wished for: red."""
+
+
+def state_style(state: State | None) -> str:
+    """The colour a state is shown in; None is a command that was refused."""
+    return _STATE_STYLES.get(state, "red")

@@ -16,7 +16,7 @@ from hub.runtime import servers
 from hub.runtime.config import Config
 from hub.runtime.console import screen, show, styled, table
 from hub.runtime.failures import Failure
-from hub.runtime.words import KINDS, STATES
+from hub.runtime.words import KINDS, STATES, state_style
 from hub.store import reading
 from hub.store.pool import Store
 from schemas.dates import jalali, jalali_time
@@ -25,15 +25,6 @@ from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ids import document_id
 from schemas.reasons import Reason
 from schemas.text import group
-
-_STATE_STYLES = {
-    State.CLEARED: "green",
-    State.POSTED: "green",
-    State.HELD: "yellow",
-    State.BACKORDERED: "yellow",
-    State.POSTING: "cyan",
-}
-"""The other states are ends no one wished for: red."""
 
 
 class Story(NamedTuple):
@@ -92,7 +83,7 @@ def tell(console: Console, story: Story) -> None:
         show(console, styled(f"{first.source}/{first.source_id}  {first.document_id}", "bold"))
         show(console, "There is no such document: every command on it was refused.")
     else:
-        style = _STATE_STYLES.get(document.state, "red")
+        style = state_style(document.state)
         show(console, styled(f"{document.source}/{document.source_id}  {document.id}", "bold"))
         show(console, _header(document, story.account, style))
         if document.lines:
@@ -201,7 +192,7 @@ def _became(event: DocumentEvent) -> RenderableType:
     if event.type == COMMAND_REFUSED:
         return styled("refused", "red")
     state = State(event.type.removeprefix("document."))
-    return styled(STATES[state].en, _STATE_STYLES.get(state, "red"))
+    return styled(STATES[state].en, state_style(state))
 
 
 def _moment(moment: datetime) -> str:
