@@ -9,14 +9,14 @@ from aiohttp import web
 
 from hub.api import doorman
 from hub.api.context import Context
-from hub.api.doorman import Caller
+from hub.api.doorman import Allowance, Caller
 from hub.api.parameters import Parameter, read_query
 
 CONTEXT = web.AppKey("context", Context)
-REQUEST_ID = "request_id"
-TRACE = "trace"
-CALLER = "caller"
-RATE = "rate"
+REQUEST_ID = web.RequestKey("request_id", str)
+TRACE = web.RequestKey("trace", str)
+CALLER = web.RequestKey("caller", str)
+RATE = web.RequestKey("rate", Allowance)
 
 _encoder = msgspec.json.Encoder()
 
@@ -35,8 +35,7 @@ class Call:
     @property
     def trace(self) -> str:
         """The traceparent this request goes under."""
-        trace: str = self.request[TRACE]
-        return trace
+        return self.request[TRACE]
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -66,7 +65,8 @@ class Route(msgspec.Struct, frozen=True):
     """One method on one path.
 
     ``scope`` is what a key needs, "" any live key; None: no key is asked for, and the query means nothing.
-    ``public``: without a key too, where the status page is public. ``problems`` are the kinds of problem (:data:`hub.api.problems.KINDS`) that are its own.
+    ``public``: without a key too, where the status page is public. ``problems`` are the kinds of problem
+    (:data:`hub.api.problems.KINDS`) that are its own.
     """
 
     method: str
