@@ -9,12 +9,16 @@ import msgspec
 from connectors import base
 from hub.bus.admin import wait_until_ready
 from hub.bus.errors import Unavailable
+from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics
 from hub.runtime import servers
 from hub.runtime.config import Config
+from hub.runtime.connect import Connectors, configured
+from hub.runtime.datadir import data_directory
 from hub.runtime.redaction import redact
 from hub.store import migrate
 from hub.store.errors import StoreError, Unacceptable
+from hub.store.pool import Store
 
 
 class Outcome(StrEnum):
@@ -47,7 +51,7 @@ def declared(config: Config) -> Iterator[Finding]:
 
 
 async def found(config: Config, seconds: float) -> AsyncIterator[Finding]:
-    """What the servers answer that the configuration names, each within ``seconds``. Changes nothing."""
+    """What the servers and connectors answer that the configuration names, each within ``seconds``. Changes nothing."""
     if config.kafka.embedded:
         yield Finding("Kafka", Outcome.NOTE, "embedded: hub dev starts it")
     else:
@@ -58,6 +62,18 @@ async def found(config: Config, seconds: float) -> AsyncIterator[Finding]:
     else:
         async for finding in _postgres(config, seconds):
             yield finding
+    async for finding in _connectors(config, seconds):
+        yield finding
+
+
+async def _connectors(config: Config, seconds: float) -> AsyncIterator[Finding]:
+    # Kafka and the store are there to be given only: a connector's check reads nothing from them and writes nothing.
+    connectors = Connectors(configured(config), Kafka(config.kafka.servers), Store(""), data_directory())
+    for name, wrong in (await connectors.check(seconds)).items():
+        if wrong is None:
+            yield Finding(f"connector {name}", Outcome.GOOD, "its connection works")
+        else:
+            yield Finding(f"connector {name}", Outcome.WRONG, wrong)
 
 
 async def _kafka(config: Config, seconds: float) -> AsyncIterator[Finding]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from hub.runtime.commands import FAMILIES, Command, commands
 from hub.runtime.config import load
 from hub.runtime.console import margin, screen
+from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
 from hub.runtime.help import UsageError, global_parser, parser, show_command, show_family, show_overview
 from hub.runtime.problems import ConfigError
@@ -186,10 +187,10 @@ def _unexpected(error: Exception, words: Sequence[str]) -> int:
 
 
 def _keep_details(error: Exception, words: Sequence[str]) -> Path | None:
-    """Append the traceback to a file only its owner can read: var/errors.log, else one among temporary files."""
+    """Append the traceback to a file only its owner can read: in the data directory, else among temporary files."""
     details = "".join(traceback.format_exception(error))
     text = redact(f"{utc_now():%Y-%m-%dT%H:%M:%SZ} hub {' '.join(words)}\n{details}\n")
-    for directory in (Path("var"), Path(tempfile.gettempdir()) / f"peyvand-{os.getuid()}"):
+    for directory in (data_directory(), Path(tempfile.gettempdir()) / f"peyvand-{os.getuid()}"):
         file = directory / "errors.log"
         with contextlib.suppress(OSError):
             directory.mkdir(mode=0o700, exist_ok=True)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from connectors import base
+from hub.api import openapi
 from hub.runtime import help as helping
 from hub.runtime.commands import GROUPS, Argument, Command
 from hub.runtime.config import Sections, variables
@@ -50,6 +51,7 @@ def generate() -> dict[str, str]:
         "cli.md": commands(),
         "reasons.md": reasons(),
         "asyncapi.json": _json(asyncapi()),
+        "openapi.json": _json(openapi.document()),
         **{f"schemas/{struct.__name__}.json": _json(schema(struct)) for struct in messages()},
     }
 

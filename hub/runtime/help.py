@@ -11,6 +11,7 @@ from hub.runtime.commands import FAMILIES, GROUPS, Argument, Command, Group, com
 from hub.runtime.console import show
 
 EXAMPLES = (
+    "hub dev                           a whole hub on this machine, to try it",
     "hub check                         is everything ready?",
     "hub key create shop               a key for a system that sends documents",
     "hub show shop/INV-1001            what became of a document, and why",

@@ -263,6 +263,19 @@ def test_check_tells_when_nothing_answers(capsys: pytest.CaptureFixture[str], so
     assert "swordfish" not in shown
 
 
+def test_check_asks_every_connector(capsys: pytest.CaptureFixture[str], somewhere: Path) -> None:
+    (somewhere / "here").mkdir()
+    (somewhere / "hub.toml").write_text(
+        "[connectors.files.good]\nfolder = 'here'\n[connectors.files.bad]\nfolder = 'nowhere'\n", encoding="utf-8"
+    )
+    assert cli.main(["check"]) == 1
+    shown = capsys.readouterr().out
+    assert "ok    connectors: files.good, files.bad\n" in shown
+    assert "ok    connector files.good: its connection works\n" in shown
+    assert re.search(r"^error connector files\.bad: .*nowhere", shown, re.MULTILINE)
+    assert list((somewhere / "here").iterdir()) == []
+
+
 def test_version_names_the_hub_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["version"]) == 0
     shown = capsys.readouterr().out

@@ -12,9 +12,11 @@ from uuid import UUID
 
 import jsonschema
 import msgspec
+import openapi_spec_validator
 import pytest
 from jsonschema import Draft202012Validator
 
+from hub.api import openapi
 from hub.rules.settings import DEFAULT_RATES, Policy, RuleSettings, StockPolicy
 from hub.runtime import check, documentation
 from hub.runtime.config import connector_specs, load, variables
@@ -199,6 +201,15 @@ def _references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for each in node:
             yield from _references(each)
+
+
+# --- OpenAPI
+
+
+def test_the_openapi_document_is_valid_and_is_what_the_api_serves() -> None:
+    document = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))
+    openapi_spec_validator.validate(document)
+    assert document == json.loads(json.dumps(openapi.document()))
 
 
 # --- pages for people

@@ -48,15 +48,16 @@ def _show_policies(console: Console, config: Config) -> None:
     for source in (DEFAULT_POLICY, *config.sources()):
         values = config.policy_values(source)
         name = "every other source" if source == DEFAULT_POLICY else source
-        rows.append((name, *(_value(each) for each in values.values())))
+        rows.append((name, *(_value(each, console) for each in values.values())))
     headings = ("source", *(field.replace("_", " ") for field in config.policy_values(DEFAULT_POLICY)))
     show(console, "", styled("Policies: which value applies, and the table it comes from", "bold"))
     show(console, table(console, headings, rows))
 
 
-def _value(each: PolicyValue) -> str:
+def _value(each: PolicyValue, console: Console) -> str:
+    """The value and its origin, one below the other where columns are narrow."""
     text = "never" if each.value is None else toml_text(each.value).strip('"')
-    return f"{text} ({each.origin})"
+    return f"{text}\n({each.origin})" if console.is_terminal else f"{text} ({each.origin})"
 
 
 def _show_rates(console: Console, config: Config) -> None:
