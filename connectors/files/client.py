@@ -134,12 +134,11 @@ class Folder:
     def _put_away(self, seen: Seen, result: "Result", to: Path) -> None:
         target = to / seen.name
         if target.exists():
-            target = target.with_name(f"{target.stem[:80]}.{result.digest[:12]}{target.suffix}")
-        name = f"{target.name}.result.csv"
-        if len(os.fsencode(name)) > _MAX_NAME_BYTES:
-            name = f"{result.digest}.result.csv"
+            marked = f"{target.stem}.{result.digest[:12]}{target.suffix}"
+            target = to / _short_enough(marked, f"{result.digest}.csv")
+        told = _short_enough(f"{target.name}.result.csv", f"{result.digest}.result.csv")
         with _faults_of_folder(self.root):
-            result.path.replace(self.results / name)
+            result.path.replace(self.results / told)
         with _faults_of_file(self.root):
             (self.inbox / seen.name).replace(target)
 
@@ -223,6 +222,11 @@ def _inert(cell: str) -> str:
 
 def _finished(name: str) -> bool:
     return not name.startswith(_UNFINISHED_BEGIN) and not name.casefold().endswith(_UNFINISHED_END)
+
+
+def _short_enough(name: str, instead: str) -> str:
+    """The name, if a file system takes one that long."""
+    return name if len(os.fsencode(name)) <= _MAX_NAME_BYTES else instead
 
 
 def _is_utf8(line: bytes) -> bool:
