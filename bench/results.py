@@ -7,22 +7,25 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from bench.dev import Starts
 from bench.intake import Intake
 from bench.latency import Latency
 from bench.machine import Machine
 from bench.throughput import BARE, CHAIN, FAUST, FAUST_TWO, Sample
+from hub.runtime.console import show, table
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
+QUIET = 0.2
+"""Processors that may be busy with something else in a run whose figures are to be kept."""
 
 
 class Results(msgspec.Struct, kw_only=True):
     """Every figure; None: it was not measured in this run.
 
     ``documents_per_second`` and its like are medians of ``samples``; ``ratio`` is ``documents_per_second`` to
-    ``bare_documents_per_second``. ``decision_*`` count from a command's acknowledgement to its decision's.
+    ``bare_documents_per_second``. ``decision_*`` count from a command's acknowledgement to its decision's. ``others``
+    is the median of how many processors were busy with something else while the loops were measured.
     """
 
     date: str
@@ -35,6 +38,7 @@ class Results(msgspec.Struct, kw_only=True):
     ratio: float | None = None
     chain_ratio: float | None = None
     two_workers_ratio: float | None = None
+    others: float | None = None
     decision_p50_ms: float | None = None
     decision_p99_ms: float | None = None
     decision_max_ms: float | None = None
@@ -58,6 +62,7 @@ class Results(msgspec.Struct, kw_only=True):
         self.ratio = self._to_bare(self.documents_per_second)
         self.chain_ratio = self._to_bare(self.chain_without_faust_documents_per_second)
         self.two_workers_ratio = self._to_bare(self.two_workers_documents_per_second)
+        self.others = round(statistics.median(each.others for taken in samples.values() for each in taken), 2)
         for sample in samples.get(FAUST.name, ()):
             self.take_memory(sample.peak_memory_mb)
 
@@ -102,20 +107,22 @@ def write(results: Results, file: Path) -> None:
     file.write_text(text + "\n", encoding="utf-8")
 
 
-def show(results: Results, console: Console) -> None:
+def tell(results: Results, console: Console) -> None:
     """The figures as a table, then where the processor time of the loops went."""
     machine = results.machine
-    console.print(
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb} GB, {machine.kernel}, load before {machine.load}"
+    show(
+        console,
+        "",
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb} GB, {machine.kernel}, load before {machine.load}",
+        ", ".join(f"{name} {number}" for name, number in results.versions.items()),
+        "",
+        table(console, ("what", "figure", ""), _rows(results)),
     )
-    console.print(", ".join(f"{name} {number}" for name, number in results.versions.items()))
-    table = Table("what", "figure", "", title="Peyvand, measured", title_justify="left")
-    table.columns[1].justify = "right"
-    for what, figure, unit in _rows(results):
-        table.add_row(what, figure, unit)
-    console.print(table)
     if results.samples:
-        console.print(_samples(results))
+        headings = ("loop", "documents/s", "processor time of a document, µs", "cores busy with other work")
+        show(console, "", table(console, headings, _sample_rows(results)))
+    if results.others is not None and results.others > QUIET:
+        show(console, "", "The machine was busy with other work: only the ratios of this run are worth looking at.")
 
 
 def _rows(results: Results) -> Iterable[tuple[str, str, str]]:
@@ -144,11 +151,8 @@ def _rows(results: Results) -> Iterable[tuple[str, str, str]]:
             yield what, f"{figure:,.0f}" if figure >= 1_000 else f"{figure:g}", unit
 
 
-def _samples(results: Results) -> Table:
-    table = Table("loop", "documents/s", "µs of processor time a document", "busy with other work", title="Samples")
-    table.title_justify = "left"
+def _sample_rows(results: Results) -> Iterable[tuple[str, str, str, str]]:
     for name, samples in results.samples.items():
         for sample in samples:
             cpu = ", ".join(f"{who} {spent:.0f}" for who, spent in sample.cpu_us.items())
-            table.add_row(name, f"{sample.documents_per_second:,.0f}", cpu, f"{sample.others:.2f} cores")
-    return table
+            yield name, f"{sample.documents_per_second:,.0f}", cpu, f"{sample.others:.2f}"
