@@ -30,7 +30,7 @@ from hub.runtime.livetable import Happening, LiveTable
 from hub.runtime.logs import configure_logging
 from hub.runtime.redaction import redact
 from hub.runtime.stack import role_programs
-from hub.runtime.supervisor import Supervisor
+from hub.runtime.supervisor import Supervisor, rotate
 from hub.runtime.waiting import on_signals, together, unless_stopped, until_kafka, until_postgres
 from hub.store import cursors, keys, progress, reading
 from hub.store.errors import StoreError
@@ -63,7 +63,9 @@ def dev(config: Config, args: Namespace) -> int:
     started_at = utc_now()
     data.acquire(started_at)
     try:
-        with (data.logs / "hub.log").open("a", encoding="utf-8") as log:
+        hub_log = data.logs / "hub.log"
+        rotate(hub_log)
+        with hub_log.open("a", encoding="utf-8") as log:
             configure_logging(config.log, log)
             asyncio.run(_Dev(config, args, data, started_at).run())
     except EmbeddedError as error:

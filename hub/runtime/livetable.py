@@ -5,6 +5,7 @@ from collections import deque
 from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Self
+from uuid import UUID
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +16,7 @@ from hub.runtime.words import KINDS, STATES, state_style
 from schemas.dates import jalali_time
 from schemas.documents import Document, Kind, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
+from schemas.ids import event_id
 from schemas.reasons import Reason
 from schemas.text import group
 
@@ -27,11 +29,16 @@ _WAITING = {"en": "Waiting for documents ...", "fa": "در انتظار سند .
 _LEFT_BELOW = 6
 """Screen lines the table leaves free, so that it never scrolls."""
 _DRAW_SECONDS = 0.2
+_REMEMBERED = 5_000
 
 
 class Happening(NamedTuple):
-    """One row. ``payable`` is in rials; without ``state``, a command was refused and changed nothing."""
+    """One row. ``payable`` is in rials; without ``state``, a command was refused and changed nothing.
 
+    ``id`` is the event's: an event may come twice, and is shown once.
+    """
+
+    id: UUID
     at: datetime
     source: str
     source_id: str
@@ -46,6 +53,7 @@ class Happening(NamedTuple):
         """What an event says."""
         document = event.document
         return cls(
+            event.event_id,
             event.recorded_at,
             event.source,
             event.source_id,
@@ -60,6 +68,7 @@ class Happening(NamedTuple):
     def of_document(cls, document: Document) -> Self:
         """The last thing that happened to a document."""
         return cls(
+            event_id(document.id, document.revision, document.step),
             document.changed_at,
             document.source,
             document.source_id,
@@ -93,6 +102,7 @@ class LiveTable:
         self._rows: deque[Happening] = deque(maxlen=max(console.height - _LEFT_BELOW, 5))
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._news = asyncio.Event()
+        self._shown: dict[UUID, None] = {}
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -107,7 +117,12 @@ class LiveTable:
             self._live.stop()
 
     def add(self, happening: Happening) -> None:
-        """Show one more."""
+        """Show one more, unless it was shown lately."""
+        if happening.id in self._shown:
+            return
+        self._shown[happening.id] = None
+        if len(self._shown) > _REMEMBERED:
+            del self._shown[next(iter(self._shown))]
         if self._live is None:
             self._write("  ".join(cell for cell in happening.cells(self._language) if cell))
         else:

@@ -165,6 +165,9 @@ LOOK: Final = Group(
             "Tell whether the work gets on: servers, workers, what waits",
             "وضعیت سرورها و پیشرفت کار",
             f"{_HERE}.health:health",
+            arguments=(
+                argument("--here", help="only the processes of this machine or container", action="store_true"),
+            ),
             examples=("hub health",),
             details="Exit code 0 if everything answers and gets on with its work, else 1.",
         ),

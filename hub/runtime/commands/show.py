@@ -26,6 +26,9 @@ from schemas.ids import document_id
 from schemas.reasons import Reason
 from schemas.text import group
 
+_WIDE = 120
+"""Columns from which a line's every amount has room."""
+
 
 class Story(NamedTuple):
     """All there is to tell about one document; ``document`` is None when every command on it was refused."""
@@ -136,15 +139,22 @@ def _header_rows(document: Document, account: str, style: str) -> Iterator[tuple
 
 
 def _lines(console: Console, document: Document, names: dict[str, str]) -> Table:
-    headings = ("#", "product", "name", "warehouse", "quantity", "reserved", "short", "price", "net", "tax", "payable")
-    made = table(console, headings, [_line(line, document, names) for line in document.lines])
+    """The lines; where the screen is narrow without what the header sums up."""
+    wide = not console.is_terminal or console.width >= _WIDE
+    money = ("price", "net", "tax", "payable") if wide else ("price", "payable")
+    headings = ("#", "product", "name", "warehouse", "quantity", "reserved", "short", *money)
+    made = table(console, headings, [_line(line, document, names, money) for line in document.lines])
     for column in made.columns[4:]:
         column.justify = "right"
+        column.no_wrap = True
     return made
 
 
-def _line(line: DocumentLine, document: Document, names: dict[str, str]) -> tuple[RenderableType, ...]:
+def _line(
+    line: DocumentLine, document: Document, names: dict[str, str], money: Sequence[str]
+) -> tuple[RenderableType, ...]:
     attribute = f" [{line.attribute}]" if line.attribute else ""
+    rials = {"price": line.unit_price, "net": line.net, "tax": line.vat + line.duty, "payable": line.payable}
     return (
         str(line.number),
         f"{line.product}{attribute}",
@@ -153,10 +163,7 @@ def _line(line: DocumentLine, document: Document, names: dict[str, str]) -> tupl
         quantity_text(line.quantity),
         _amount(line.reserved),
         styled(_amount(line.short), "yellow"),
-        group(line.unit_price),
-        group(line.net),
-        group(line.vat + line.duty),
-        group(line.payable),
+        *(group(rials[column]) for column in money),
     )
 
 
@@ -179,7 +186,7 @@ def _history(console: Console, history: Sequence[DocumentEvent]) -> Table:
             event.command.replace("_", " "),
             _became(event),
             event.actor,
-            _moment(event.recorded_at),
+            _moment(event.recorded_at, "\n" if console.is_terminal else " "),
             "; ".join(reason.en for reason in event.reasons),
             "؛ ".join(reason.fa for reason in event.reasons),
         )
@@ -195,5 +202,6 @@ def _became(event: DocumentEvent) -> RenderableType:
     return styled(STATES[state].en, state_style(state))
 
 
-def _moment(moment: datetime) -> str:
-    return f"{jalali_time(moment)} ({moment:%Y-%m-%d %H:%M:%S} UTC)"
+def _moment(moment: datetime, between: str = " ") -> str:
+    """In Tehran by the Jalali calendar, and in UTC."""
+    return f"{jalali_time(moment)}{between}({moment:%Y-%m-%d %H:%M:%S} UTC)"

@@ -78,9 +78,9 @@ async def send(address: str, token: str, today: date) -> AsyncIterator[Outcome]:
 
 
 def order_to_try(today: date) -> dict[str, Any]:
-    """A small order a person may send: cash, of goods there are plenty of."""
+    """A small order a person may send: cash, of goods there are plenty of. Sent again, it is the same one all day."""
     return {
-        "source_id": "try-1",
+        "source_id": f"try-{jalali(today).replace('/', '')}",
         "kind": "sales_order",
         "date": jalali(today),
         "account": "212010010",
