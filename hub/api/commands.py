@@ -115,7 +115,7 @@ async def _note(call: Call) -> str:
     note = sent.get("note", "")
     if not isinstance(note, str):
         wrong.append(reason("not_text", at="note", value=type(note).__name__))
-    elif "\x00" in note or note.encode(errors="replace").decode() != note:
+    elif "\x00" in note:
         wrong.append(reason("bad_text", at="note"))
     elif len(note) > MAX_NOTE:
         wrong.append(reason("text_too_long", at="note", limit=MAX_NOTE))

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from hub.api.app import Served
+from hub.store import master
 from schemas.dates import utc_now
 from schemas.master import Account, Finance
 from tests.api.world import Client, Hub, Shop, open_shop
@@ -167,15 +168,11 @@ async def test_no_such_account(idle_shop: Shop, code: str) -> None:
 
 
 async def test_an_account_known_only_by_its_standing_is_not_there(idle_shop: Shop) -> None:
-    from hub.store import master
-
     await master.apply(idle_shop.hub.store, [Finance("standing-only", utc_now(), direct=1)])
     assert (await idle_shop.client.get("/v1/accounts/standing-only")).status == 404
 
 
 async def test_an_accounts_code_in_another_spelling(idle_shop: Shop) -> None:
-    from hub.store import master
-
     await master.apply(idle_shop.hub.store, [Account("کاشانی12", "کاشانی")])
     assert (await idle_shop.client.get("/v1/accounts/كاشاني۱۲")).body["name"] == "کاشانی"
 
@@ -183,12 +180,8 @@ async def test_an_accounts_code_in_another_spelling(idle_shop: Shop) -> None:
 async def test_me_is_the_key(hub: Hub, api: Served) -> None:
     client = await hub.key(api.address, "documents:read", "stock:read", source="till", per_minute=77)
     body = (await client.get("/v1/me")).body
-    assert body == {
-        "name": body["name"],
-        "source": "till",
-        "scopes": ["documents:read", "stock:read"],
-        "per_minute": 77,
-    }
+    scopes = ["documents:read", "stock:read"]
+    assert body == {"name": body["name"], "source": "till", "scopes": scopes, "per_minute": 77}
 
 
 # --- previews
