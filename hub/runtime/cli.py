@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import importlib
+import io
 import os
 import sys
 import tempfile
@@ -34,6 +35,8 @@ PIPE_CLOSED = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the process's exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        _show_what_can_be_shown()
     language = _language(words)
     try:
         code = _run(words, language)
@@ -58,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _complain(failure.sentence, failure.remedy, failure.code)
         return _unexpected(error, words)
     return code
+
+
+def _show_what_can_be_shown() -> None:
+    """On a terminal that knows no Persian letters: question marks, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _hush() -> None:

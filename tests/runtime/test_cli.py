@@ -88,6 +88,11 @@ def test_every_command_has_its_function() -> None:
         (["docs"], ["the following arguments are required: DIR", "hub docs --help"]),
         (["check", "--timeout", "soon"], ["argument --timeout: invalid float value: 'soon'"]),
         (["--lang", "de", "version"], ["--lang"]),
+        (
+            ["key", "create", "x", "--per-minute", "0"],
+            ["--per-minute: it must be a whole number of 1 or more; it is '0'"],
+        ),
+        (["dead-letters", "list", "--limit", "many"], ["--limit: it must be a whole number of 1 or more"]),
         (["--config"], ["argument --config: expected one argument"]),
     ],
 )
@@ -183,6 +188,14 @@ def test_a_reader_that_leaves_is_no_error(somewhere: Path) -> None:
     done = subprocess.run(hub("topics", "list"), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_terminal_without_persian_letters_is_no_error() -> None:
+    done = subprocess.run(
+        hub("--help"), capture_output=True, timeout=60, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"?????: ??? " in done.stdout
 
 
 # --- the configuration's errors

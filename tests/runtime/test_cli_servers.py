@@ -1,6 +1,7 @@
 """The commands that look at and repair what is in a real Kafka and a real PostgreSQL."""
 
 import asyncio
+import io
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from rich.cells import cell_len
+from rich.console import Console
 
 from hub.bus import letters
 from hub.bus.deadletters import dead_letter
@@ -18,12 +21,14 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
 from hub.rules.settings import RuleSettings
 from hub.runtime import cli
+from hub.runtime.commands.show import Story, tell
 from hub.store import keys, master, progress
 from hub.store.pool import Store
 from schemas import topics
 from schemas.commands import AnyCommand, Approve, Cancel, Submit
-from schemas.documents import DocumentRequest, Kind, LineRequest
-from schemas.ids import command_id
+from schemas.documents import Document, DocumentLine, DocumentRequest, Kind, LineRequest, State
+from schemas.events import DocumentEvent
+from schemas.ids import command_id, document_id
 from schemas.master import Account, Finance, Product, Stock, Warehouse
 from schemas.topics import Topic
 from streams.deciding import decide_each
@@ -246,6 +251,28 @@ async def test_show_tells_the_whole_story_of_a_document(hub: Hub, store: Store) 
         "مبلغ 91,870,900 از اعتبار لحظه‌ای 10,000,000 بیشتر است",
     ]
     assert history[2][1:4] == ["approve", "refused", "manager"]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_show_breaks_no_amount_on_a_narrow_terminal(width: int) -> None:
+    line = DocumentLine(
+        1, "RAM-KINGSTON-1", Decimal("2.83333"), 13_920_000, warehouse="W1", payable=757_365_004_000, short=Decimal(9)
+    )
+    document = Document(
+        document_id("shop", "1"), "shop", "1", Kind.QUOTE, State.BACKORDERED, 1, 1, NOW.date(), NOW, NOW, lines=(line,)
+    )
+    console = Console(width=width, force_terminal=True, highlight=False, color_system=None, file=io.StringIO())
+    event = DocumentEvent(
+        event_id=document.id, type="document.backordered", source="shop", source_id="1", document_id=document.id,
+        revision=1, step=1, occurred_at=NOW, recorded_at=NOW, command_id=document.id, command="submit", actor="shop",
+        document=document,
+    )  # fmt: skip
+    tell(console, Story(document, [event], "", {"RAM-KINGSTON-1": "رم کینگستون"}))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert max(map(cell_len, shown.splitlines())) <= width
+    for whole in ("2.83333", "13,920,000", "757,365,004,000", "در انتظار موجودی"):
+        assert whole in shown
 
 
 async def test_show_tells_of_commands_on_a_document_there_never_was(hub: Hub, store: Store) -> None:

@@ -3,6 +3,7 @@
 To add one, write ``def name(config, args) -> int`` in a module of this package and a row here.
 """
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,17 @@ class Group(msgspec.Struct, frozen=True):
 def argument(*names: str, help: str, **options: Any) -> Argument:
     """Declare an argument."""
     return Argument(names, help, options)
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for an argument's ``type``."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"it must be a whole number of 1 or more; it is {text!r}")
+    return number
 
 
 _HERE = "hub.runtime.commands"
@@ -212,7 +224,9 @@ REPAIR: Final = Group(
             "فهرست پیام‌هایی که پردازش نشدند",
             f"{_HERE}.letters:list_letters",
             arguments=(
-                argument("--limit", help="how many of the latest (default: 50)", type=int, default=50, metavar="N"),
+                argument(
+                    "--limit", help="how many of the latest (default: 50)", type=positive, default=50, metavar="N"
+                ),
             ),
             examples=("hub dead-letters list", "hub dead-letters list --limit 500"),
         ),
@@ -312,7 +326,9 @@ SET_UP: Final = Group(
                     action="append",
                     metavar="SCOPE",
                 ),
-                argument("--per-minute", help="requests a minute (default: [api] rate_limit)", type=int, metavar="N"),
+                argument(
+                    "--per-minute", help="requests a minute (default: [api] rate_limit)", type=positive, metavar="N"
+                ),
             ),
             examples=(
                 "hub key create shop",
