@@ -263,7 +263,7 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
     request = command.document
     wrong = (*_closed(request, settings), *_unknown(request, snapshot))
     if wrong:
-        return _Outcome(State.REJECTED, wrong)
+        return _Outcome(State.REJECTED, wrong, _as_sent(request))
     if request.kind is Kind.RECEIPT:
         amount = request.amount or 0
         return _Outcome(State.CLEARED, (), (), Totals(gross=amount, net=amount, payable=amount))
@@ -271,11 +271,29 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
     if not wrong:
         rates_for, wrong = _rates(request, original, snapshot, settings)
     if wrong:
-        return _Outcome(State.REJECTED, wrong)
+        return _Outcome(State.REJECTED, wrong, _as_sent(request))
     priced, wrong = _price(request, rates_for, original, snapshot)
     if wrong:
-        return _Outcome(State.REJECTED, wrong, original_id=original.document_id if original else None)
+        return _Outcome(
+            State.REJECTED, wrong, _as_sent(request), original_id=original.document_id if original else None
+        )
     return _settle(command, priced, original, snapshot, policy)
+
+
+def _as_sent(request: DocumentRequest) -> tuple[DocumentLine, ...]:
+    """The lines of a document that can't be priced, so that whoever looks at it sees what was asked for."""
+    return tuple(
+        DocumentLine(
+            number=number,
+            product=line.product,
+            quantity=line.quantity,
+            unit_price=line.unit_price or 0,
+            discount=line.discount,
+            warehouse=line.warehouse or request.warehouse,
+            attribute=line.attribute,
+        )
+        for number, line in zip(line_numbers(request.lines), request.lines, strict=True)
+    )
 
 
 def _closed(request: DocumentRequest, settings: RuleSettings) -> list[Reason]:
