@@ -1,6 +1,5 @@
 """Whether a request makes sense by itself, before anything is looked up. The API and the deciding agent both ask."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from hub.rules.kinds import KINDS
@@ -18,7 +17,10 @@ MAX_REVISION = 2**31 - 1
 
 def problems(request: DocumentRequest, limits: Limits) -> tuple[Reason, ...]:
     """Everything wrong with a request, each with the field's path; empty if it makes sense."""
-    return (*_header(request), *_lines(request, limits))
+    found: list[Reason] = []
+    _check_header(request, found)
+    _check_lines(request, limits, found)
+    return tuple(found)
 
 
 def line_numbers(lines: tuple[LineRequest, ...]) -> list[int]:
@@ -26,114 +28,127 @@ def line_numbers(lines: tuple[LineRequest, ...]) -> list[int]:
     return [index if line.number is None else line.number for index, line in enumerate(lines, 1)]
 
 
-def _code(value: str, field: str) -> Iterator[Reason]:
-    if not is_code(value, MAX_CODE):
-        yield reason("invalid_code", at=field, field=field, limit=MAX_CODE)
-
-
-def _header(request: DocumentRequest) -> Iterator[Reason]:
-    rule = KINDS[request.kind]
-    yield from _code(request.source_id, "source_id")
+def _check_header(request: DocumentRequest, found: list[Reason]) -> None:
+    _check_code(request.source_id, "source_id", found)
     if not 1 <= request.revision <= MAX_REVISION:
-        yield reason("revision", at="revision")
+        found.append(reason("revision", at="revision"))
     if request.currency != CURRENCY:
-        yield reason("currency", at="currency", value=request.currency[:20])
+        found.append(reason("currency", at="currency", value=request.currency[:20]))
     if len(request.note) > MAX_NOTE or "\x00" in request.note:
-        yield reason("invalid_code", at="note", field="note", limit=MAX_NOTE)
-    if rule.account and request.account is None:
-        yield reason("field_missing", at="account", field="account")
-    for field in ("account", "warehouse", "to_warehouse", "original"):
-        value = getattr(request, field)
-        if value is not None:
-            yield from _code(value, field)
+        found.append(reason("invalid_code", at="note", field="note", limit=MAX_NOTE))
+    if request.account is None:
+        if KINDS[request.kind].account:
+            found.append(reason("field_missing", at="account", field="account"))
+    else:
+        _check_code(request.account, "account", found)
+    if request.warehouse is not None:
+        _check_code(request.warehouse, "warehouse", found)
+    if request.to_warehouse is not None:
+        _check_code(request.to_warehouse, "to_warehouse", found)
+    if request.original is not None:
+        _check_code(request.original, "original", found)
     if request.tax is not None:
-        yield from _amount(request.tax, "tax")
-    yield from _only_for(request)
+        _check_amount(request.tax, "tax", found)
+    _check_own_fields(request, found)
 
 
-def _only_for(request: DocumentRequest) -> Iterator[Reason]:
+_OWNERS = (
+    ("to_warehouse", Kind.TRANSFER),
+    ("original", Kind.SALES_RETURN),
+    ("original_date", Kind.SALES_RETURN),
+    ("amount", Kind.RECEIPT),
+    ("method", Kind.RECEIPT),
+)
+"""Fields only one kind has."""
+
+
+def _check_own_fields(request: DocumentRequest, found: list[Reason]) -> None:
     kind = request.kind
-    for field, owner in (
-        ("to_warehouse", Kind.TRANSFER),
-        ("original", Kind.SALES_RETURN),
-        ("original_date", Kind.SALES_RETURN),
-        ("amount", Kind.RECEIPT),
-        ("method", Kind.RECEIPT),
-    ):
-        if kind is not owner and getattr(request, field) is not None:
-            yield reason("field_not_wanted", at=field, field=field)
+    for field, owner in _OWNERS:
+        if getattr(request, field) is not None and kind is not owner:
+            found.append(reason("field_not_wanted", at=field, field=field))
     match kind:
         case Kind.TRANSFER:
             if request.to_warehouse is None:
-                yield reason("field_missing", at="to_warehouse", field="to_warehouse")
+                found.append(reason("field_missing", at="to_warehouse", field="to_warehouse"))
             elif any((line.warehouse or request.warehouse) == request.to_warehouse for line in request.lines):
-                yield reason("same_warehouse", at="to_warehouse")
+                found.append(reason("same_warehouse", at="to_warehouse"))
         case Kind.SALES_RETURN:
             if request.original is None and request.original_date is None:
-                yield reason("field_missing", at="original", field="original")
+                found.append(reason("field_missing", at="original", field="original"))
         case Kind.RECEIPT:
-            if request.amount is None or request.amount == 0:
-                yield reason("amount_missing", at="amount")
+            if not request.amount:
+                found.append(reason("amount_missing", at="amount"))
             else:
-                yield from _amount(request.amount, "amount")
+                _check_amount(request.amount, "amount", found)
             if request.method is None:
-                yield reason("field_missing", at="method", field="method")
+                found.append(reason("field_missing", at="method", field="method"))
 
 
-def _amount(value: int, field: str, line: int | None = None) -> Iterator[Reason]:
-    if value < 0:
-        yield reason("amount_negative", at=field, line=line, value=value)
-    elif value > MAX_AMOUNT:
-        yield reason("amount_too_large", at=field, line=line, limit=MAX_AMOUNT)
-
-
-def _lines(request: DocumentRequest, limits: Limits) -> Iterator[Reason]:
+def _check_lines(request: DocumentRequest, limits: Limits, found: list[Reason]) -> None:
     lines = request.lines
     if not KINDS[request.kind].lines:
         if lines:
-            yield reason("field_not_wanted", at="lines", field="lines")
+            found.append(reason("field_not_wanted", at="lines", field="lines"))
         return
     if not lines:
-        yield reason("lines_missing", at="lines")
+        found.append(reason("lines_missing", at="lines"))
     if len(lines) > limits.max_lines:
-        yield reason("too_many_lines", at="lines", count=len(lines), limit=limits.max_lines)
+        found.append(reason("too_many_lines", at="lines", count=len(lines), limit=limits.max_lines))
         return
     seen: set[int] = set()
-    for index, (number, line) in enumerate(zip(line_numbers(lines), lines, strict=True)):
-        if not 1 <= number <= MAX_REVISION:
-            yield reason("line_number", at=f"lines[{index}].number", line=None)
-        elif number in seen:
-            yield reason("duplicate_line", at=f"lines[{index}].number", line=number, number=number)
+    for index, line in enumerate(lines):
+        number = index + 1 if line.number is None else line.number
+        if number in seen:
+            found.append(reason("duplicate_line", at=f"lines[{index}].number", line=number, number=number))
+        elif not 1 <= number <= MAX_REVISION:
+            found.append(reason("line_number", at=f"lines[{index}].number"))
         seen.add(number)
-        yield from _line(line, number, f"lines[{index}]", limits)
+        _check_line(line, number, index, limits, found)
 
 
-def _line(line: LineRequest, number: int, path: str, limits: Limits) -> Iterator[Reason]:
+def _check_line(line: LineRequest, number: int, index: int, limits: Limits, found: list[Reason]) -> None:
     quantity = line.quantity
     if not quantity.is_finite() or quantity <= 0:
-        yield reason("quantity_not_positive", at=f"{path}.quantity", line=number, value=_shown(quantity))
+        found.append(_bad_quantity("quantity_not_positive", index, number, quantity))
     elif quantity > limits.max_quantity:
-        yield reason(
-            "quantity_absurd",
-            at=f"{path}.quantity",
-            line=number,
-            value=_shown(quantity),
-            limit=f"{limits.max_quantity:,}",
-        )
+        most = f"{limits.max_quantity:,}"
+        found.append(_bad_quantity("quantity_absurd", index, number, quantity, limit=most))
     elif quantity != quantity.quantize(SMALLEST):
-        yield reason("quantity_decimals", at=f"{path}.quantity", line=number, value=_shown(quantity))
-    for field in ("product", "warehouse"):
-        value = getattr(line, field)
-        if value is not None:
-            yield from _code(value, f"{path}.{field}")
-    if line.attribute:
-        yield from _code(line.attribute, f"{path}.attribute")
+        found.append(_bad_quantity("quantity_decimals", index, number, quantity))
+    if not is_code(line.product, MAX_CODE):
+        found.append(_bad_code("product", index, number))
+    if line.warehouse is not None and not is_code(line.warehouse, MAX_CODE):
+        found.append(_bad_code("warehouse", index, number))
+    if line.attribute and not is_code(line.attribute, MAX_CODE):
+        found.append(_bad_code("attribute", index, number))
     for field in ("unit_price", "discount", "vat", "duty"):
-        value = getattr(line, field)
-        if value:
-            yield from _amount(value, f"{path}.{field}", number)
+        amount = getattr(line, field)
+        if amount and not 0 < amount <= MAX_AMOUNT:
+            _check_amount(amount, f"lines[{index}].{field}", found, number)
 
 
-def _shown(quantity: object) -> str:
-    text = str(quantity)
+def _bad_quantity(code: str, index: int, number: int, quantity: Decimal, **data: object) -> Reason:
+    return reason(code, at=f"lines[{index}].quantity", line=number, value=_shown(quantity), **data)
+
+
+def _bad_code(field: str, index: int, number: int) -> Reason:
+    path = f"lines[{index}].{field}"
+    return reason("invalid_code", at=path, line=number, field=path, limit=MAX_CODE)
+
+
+def _check_code(value: str, field: str, found: list[Reason]) -> None:
+    if not is_code(value, MAX_CODE):
+        found.append(reason("invalid_code", at=field, field=field, limit=MAX_CODE))
+
+
+def _check_amount(value: int, field: str, found: list[Reason], line: int | None = None) -> None:
+    if value < 0:
+        found.append(reason("amount_negative", at=field, line=line, value=_shown(f"{value:,}")))
+    elif value > MAX_AMOUNT:
+        found.append(reason("amount_too_large", at=field, line=line, limit=MAX_AMOUNT))
+
+
+def _shown(value: object) -> str:
+    text = str(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
