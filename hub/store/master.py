@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from hub.store import locks
+from hub.store.errors import Unacceptable
 from hub.store.pool import Store
 from schemas.ledger import StockKey
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
@@ -88,7 +89,7 @@ where code = $1
 async def apply(store: Store, records: Sequence[Master]) -> None:
     """Store master records, all of one kind or mixed; the last of a key wins, an older ``as_of`` never overwrites.
 
-    Raises :exc:`~hub.store.errors.StoreError`.
+    Raises :exc:`~hub.store.errors.StoreError`; Unacceptable for figures no rule can count with.
     """
     stock: dict[StockKey, Stock] = {}
     finance: dict[str, Finance] = {}
@@ -96,6 +97,7 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
     products: dict[str, tuple[Any, ...]] = {}
     warehouses: dict[str, tuple[Any, ...]] = {}
     for record in records:
+        _require_sense(record)
         match record:
             case Stock():
                 key = StockKey(record.product, record.warehouse, record.attribute)
@@ -129,6 +131,20 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
             await _refresh_stock(connection, stock)
         if finance:
             await _refresh_finance(connection, finance)
+
+
+def _require_sense(record: Master) -> None:
+    """PostgreSQL would keep these, and every document that touches them could no longer be decided."""
+    match record:
+        case Stock() if not record.on_hand.is_finite():
+            raise Unacceptable(f"on_hand of product {record.product!r} is no number: {record.on_hand}")
+        case Product() if record.price is not None and record.price < 0:
+            raise Unacceptable(f"price of product {record.code!r} is below zero: {record.price}")
+        case Product():
+            for name in ("vat_percent", "duty_percent"):
+                percent = getattr(record, name)
+                if percent is not None and not (percent.is_finite() and 0 <= percent <= 100):
+                    raise Unacceptable(f"{name} of product {record.code!r} is no percentage: {percent}")
 
 
 async def _refresh_stock(connection: Any, refreshed: dict[StockKey, Stock]) -> None:

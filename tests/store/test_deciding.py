@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from hub.rules import deciding as rules
-from hub.store import deciding, locks
+from hub.rules.settings import RuleSettings
+from hub.store import deciding, locks, master
 from hub.store.errors import Unacceptable, Unavailable
 from hub.store.pool import Store
 from schemas import codec, ids
@@ -252,7 +253,7 @@ async def test_what_is_not_marked_as_changed_is_not_written(company: Store) -> N
 
 async def test_an_account_is_read_whole(company: Store) -> None:
     moment = datetime(2024, 5, 1, 12, tzinfo=UTC)
-    await at.master.apply(
+    await master.apply(
         company,
         [Account("NEW", "نو", vat_exempt=True, active=False), Finance("NEW", moment, 1, 2, 3, 4, 5)],
     )
@@ -262,9 +263,9 @@ async def test_an_account_is_read_whole(company: Store) -> None:
 
 
 async def test_an_account_known_only_by_its_finance_is_not_there_yet(company: Store) -> None:
-    await at.master.apply(company, [Finance("EARLY", START, direct=5)])
+    await master.apply(company, [Finance("EARLY", START, direct=5)])
     assert (await read(company, Needs(accounts={"EARLY"}))).accounts == {}
-    await at.master.apply(company, [Account("EARLY", "زود")])
+    await master.apply(company, [Account("EARLY", "زود")])
     assert (await read(company, Needs(accounts={"EARLY"}))).accounts["EARLY"].direct == 5
 
 
@@ -319,8 +320,8 @@ async def test_an_original_knows_what_was_returned_of_it(company: Store) -> None
     assert original.returned == {("RAM", ""): Decimal(2), ("CPU", ""): Decimal(1)}
     assert (original.kind, original.state, original.account) == (Kind.SALES_INVOICE, State.CLEARED, "ALI")
     assert [(sold.product, sold.quantity, sold.vat_percent) for sold in original.lines] == [
-        ("RAM", 5, Decimal(6)),
-        ("CPU", 2, Decimal(6)),
+        ("RAM", Decimal(5), Decimal(6)),
+        ("CPU", Decimal(2), Decimal(6)),
     ]
 
 
@@ -406,7 +407,7 @@ async def test_whoever_waited_for_a_document_finds_it_as_it_was_left(company: St
         before = dict(snapshot.documents)
         waiting = asyncio.create_task(decide(company, command(PostingSucceeded, "A", number="1", posted_at=START)))
         await someone_waits(company)
-        event = rules.decide(command(PostingStarted, "A"), snapshot, at.RuleSettings(), START)
+        event = rules.decide(command(PostingStarted, "A"), snapshot, RuleSettings(), START)
         await deciding.write(first, [event], before, snapshot)
     (posted,) = await waiting
     assert posted.type == "document.posted"
