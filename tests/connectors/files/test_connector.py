@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -240,6 +240,20 @@ async def test_a_big_file_goes_on_where_its_cursor_stands(around: Surroundings, 
     assert distinct(commands, lambda command: command.command_id) == count
     assert len(commands) <= count + connector.BATCH_ROWS
     assert folder.result("documents.csv")[-1]["en"] == f"{count:,} documents or records were taken, 0 were not"
+
+
+async def test_a_half_taken_file_delivered_anew_is_taken_from_its_beginning(
+    around: Surroundings, folder: Folder
+) -> None:
+    count = connector.BATCH_ROWS + 100
+    folder.put("stock.csv", "product,warehouse,on_hand\n" + "".join(f"P{n},W,1\n" for n in range(count)))
+    await run_until_killed(around, folder, "after publish", spared=1)
+    anew = datetime(2024, 3, 20, tzinfo=UTC)
+    os.utime(folder.root / "inbox" / "stock.csv", (anew.timestamp(), anew.timestamp()))
+    async with Running(around.connectors(instance(spec(folder)))):
+        await until(lambda: folder.names("done") == ["stock.csv"])
+    stock = [record for record in await around.master() if isinstance(record, Stock)]
+    assert len({record.product for record in stock if record.as_of == anew}) == count
 
 
 class Gate:
