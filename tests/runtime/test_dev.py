@@ -1,0 +1,241 @@
+"""`hub dev`, whole and real: what it tells, what it does, how it ends, how it goes on."""
+
+import json
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.runtime.embedded.jars import locked_jars
+from tests.conftest import free_port
+from tests.runtime.dev_helpers import ROOT, HubDev, environment, fetch, run_hub
+from tests.runtime.embedded_helpers import eventually, listener
+
+GOLDEN = json.loads((ROOT / "tests" / "golden" / "seed_figures.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[HubDev]:
+    """One data directory for all of these tests. Not pytest's own: PostgreSQL's user must pass when we are root."""
+    directory = Path(tempfile.mkdtemp(prefix="peyvand-dev-"))
+    hub = HubDev(directory / "var")
+    try:
+        yield hub
+    finally:
+        hub.make_sure_it_is_gone()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def hub(kept: HubDev) -> HubDev:
+    """A hub that is up, whatever the test before did with it."""
+    await kept.ensure_started()
+    return kept
+
+
+def documents(hub: HubDev) -> dict[str, Any]:
+    """The documents the hub has, by source and own id."""
+    items = hub.get("/v1/documents?limit=200").body["items"]
+    return {f"{item['source']}/{item['source_id']}": item for item in items}
+
+
+async def test_run_json_tells_scripts_everything_and_only_its_owner(hub: HubDev) -> None:
+    assert set(hub.run) == {"address", "api_key", "kafka", "postgres", "pids", "started_at", "version"}
+    assert {"hub", "kafka", "postgres", "streams-1", "api", "connectors"} == set(hub.run["pids"])
+    for secret in ("run.json", "demo.key"):
+        assert stat.S_IMODE((hub.data / secret).stat().st_mode) == 0o600
+
+
+async def test_it_is_well_and_anyone_on_this_machine_may_watch(hub: HubDev) -> None:
+    assert hub.get("/health").status == 200
+    status, page = fetch(hub.run["address"] + "/")
+    assert status == 200
+    assert b"<html" in page
+
+
+async def test_the_golden_credit_stands_after_the_sample_orders(hub: HubDev) -> None:
+    account = hub.get("/v1/accounts/212010006").body
+    golden = GOLDEN["credit"]
+    assert account["name"] == "شرکت امین گستر"
+    assert account["credit"]["instant"] == golden["instant_credit"]
+    for field in ("direct", "documentary", "balance", "uncleared_cheques", "returned_cheques"):
+        assert account["credit"][field] == golden[field]
+
+
+@pytest.mark.parametrize("row", GOLDEN["stock"], ids=lambda row: row["code"])
+async def test_the_golden_stock_stands_after_the_sample_orders(hub: HubDev, row: dict[str, str]) -> None:
+    [item] = hub.get(f"/v1/stock?product={row['code']}").body["items"]
+    assert (item["product_name"], item["on_hand"], item["sellable"]) == (row["name"], row["on_hand"], row["sellable"])
+
+
+async def test_the_golden_vat_is_that_of_1400(hub: HubDev) -> None:
+    quote = documents(hub)["sample/sample-quote-1400"]
+    golden = GOLDEN["vat_2021"]
+    assert quote["state"] == "cleared"
+    assert quote["totals"]["payable"] == golden["total_payable"]
+    assert [(line["net"], line["payable"]) for line in quote["lines"]] == [
+        (line["net"], line["payable"]) for line in golden["lines"]
+    ]
+
+
+async def test_the_sample_orders_come_to_what_they_are_samples_of(hub: HubDev) -> None:
+    found = documents(hub)
+    outcome = {
+        source_id: (found[source_id]["state"], [reason["code"] for reason in found[source_id].get("reasons", ())])
+        for source_id in ("demo/demo-1001", "demo/demo-1002", "demo/demo-1003", "demo/demo-1004")
+    }
+    assert outcome == {
+        "demo/demo-1001": ("cleared", []),
+        "demo/demo-1002": ("held", ["credit_exceeded"]),
+        "demo/demo-1003": ("rejected", ["stock_short"]),
+        "demo/demo-1004": ("cleared", []),
+    }
+    assert found["demo/demo-1004"]["original_id"] == found["demo/demo-1001"]["id"]
+
+
+async def test_master_data_came_by_the_files_connector(hub: HubDev) -> None:
+    done = {path.name for path in (hub.data / "sample" / "done").iterdir()}
+    for kind in ("warehouses", "products", "accounts", "stock", "finance", "documents"):
+        assert any(kind in name for name in done), done
+
+
+async def test_the_line_to_try_works_as_it_is_printed_and_is_seen_to(hub: HubDev) -> None:
+    [line] = [line for line in hub.output.splitlines() if line.startswith("curl ")]
+    words = shlex.split(line)
+    headers = dict(words[index + 1].split(": ", 1) for index, word in enumerate(words) if word == "-H")
+    url = next(word for word in words if word.startswith("http"))
+    body = words[words.index("-d") + 1]
+    status, answer = fetch(urllib.request.Request(url, data=body.encode(), headers=headers))
+    assert (status, json.loads(answer)["status"]) == (200, "cleared")
+
+    async def shown() -> bool:
+        return f"demo/{json.loads(body)['source_id']}" in hub.output
+
+    await eventually(shown)
+
+
+async def test_a_process_that_is_killed_is_started_again(hub: HubDev) -> None:
+    before = hub.run["pids"]["api"]
+    next(process for process in hub.processes() if process.pid == before).kill()
+
+    async def again() -> bool:
+        return bool(hub.run["pids"].get("api", before) != before)
+
+    await eventually(again)
+
+    async def answers() -> bool:
+        try:
+            return hub.get("/health/live").status == 200
+        except urllib.error.URLError:
+            return False
+
+    await eventually(answers)
+    assert "api was ended by SIGKILL" in hub.output
+
+
+async def test_a_second_one_in_the_same_directory_says_so(hub: HubDev) -> None:
+    second = run_hub("dev", "--data", str(hub.data), "--port", "0")
+    assert second.returncode == 1
+    for part in ("running in", "در حال اجراست", hub.run["address"], str(hub.run["pids"]["hub"]), "since 14"):
+        assert part in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+async def test_ctrl_c_ends_all_of_it_and_the_next_start_goes_on_with_the_data(hub: HubDev) -> None:
+    key, address, before = hub.run["api_key"], hub.run["address"], documents(hub)
+
+    assert await hub.end(signal.SIGINT) == 0
+    assert "Stopped" in hub.output
+    assert not (hub.data / "run.json").exists()
+
+    await hub.start()
+    assert "Sending sample orders" not in hub.output
+    assert (hub.run["api_key"], hub.run["address"]) == (key, address)
+    assert documents(hub) == before
+    order = {
+        "source_id": "after-the-restart",
+        "kind": "sales_order",
+        "date": "1405/09/03",
+        "account": "212010010",
+        "payment": "cash",
+        "lines": [{"product": "10000800103", "warehouse": "102", "quantity": "1"}],
+    }
+    assert hub.post("/v1/documents?wait=decision&timeout=30", order).body["status"] == "cleared"
+
+
+async def test_killed_it_leaves_no_process_behind(hub: HubDev) -> None:
+    assert await hub.end(signal.SIGKILL) == -signal.SIGKILL
+
+
+# --- what can stand in the way, each told in a sentence
+
+
+def complains(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that can't go on says, which is never a traceback."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "unexpected" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "var"
+
+
+def test_a_port_in_use_is_named_with_the_ways_to_choose_another(data: Path) -> None:
+    with listener() as port:
+        said = complains(run_hub("dev", "--data", str(data), "--port", str(port)))
+    for part in (f"port {port}", "in use", "--port", "[api] port"):
+        assert part in said
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = complains(run_hub("dev", "--data", str(tmp_path / "file" / "var"), "--port", "0"))
+    assert f"{tmp_path}/file/var" in said
+    assert "--data" in said
+
+
+def test_a_jar_that_is_not_the_locked_one_is_refused(data: Path, tmp_path: Path) -> None:
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    for jar in locked_jars():
+        (jars / jar.name).write_bytes(b"something else")
+    said = complains(run_hub("dev", "--data", str(data), "--port", "0", PEYVAND_CACHE=str(jars)))
+    assert "SHA-256" in said
+
+
+def test_without_a_network_the_first_start_says_what_it_lacks(data: Path, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/maven2"
+    cache = str(tmp_path / "jars")
+    variables = {"PEYVAND_CACHE": cache, "PEYVAND_MAVEN_REPOSITORY": nobody}
+    said = complains(run_hub("dev", "--data", str(data), "--port", "0", **variables))
+    assert "Is the network there" in said
+
+
+def test_a_python_too_old_is_told_by_make(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    made = subprocess.run(
+        ["make", "run", f"PYTHON={old}", f"VENV={tmp_path}/venv"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode != 0
+    assert "needs Python 3.11 or newer" in made.stderr
+    assert not (tmp_path / "venv").exists()
