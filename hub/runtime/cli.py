@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import importlib
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         _show_what_can_be_shown()
+        _keep_libraries_quiet()
     language = _language(words)
     try:
         code = _run(words, language)
@@ -68,6 +70,12 @@ def _show_what_can_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _keep_libraries_quiet() -> None:
+    """What a library logs during a short command is told by the command itself; roles set their own logging up."""
+    if not os.environ.get(DEBUG_VARIABLE):
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _hush() -> None:

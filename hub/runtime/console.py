@@ -60,6 +60,7 @@ def table(
         header_style="bold" if console.is_terminal else "",
         pad_edge=False,
         padding=(0, 2, 0, 0),
+        show_header=any(headings),
     )
     for heading in headings:
         made.add_column(heading, overflow="fold")

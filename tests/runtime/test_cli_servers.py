@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
 from hub.rules.settings import RuleSettings
-from hub.runtime import cli
+from hub.runtime import cli, servers
 from hub.runtime.commands.show import Story, tell
 from hub.store import keys, master, progress
 from hub.store.pool import Store
@@ -61,6 +62,11 @@ class Hub:
         code = await asyncio.to_thread(cli.main, [*self.options, *words])
         shown = self._capsys.readouterr()
         return code, shown.out, shown.err
+
+    async def process(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """The same in a process of its own."""
+        command = [sys.executable, "-m", "hub.runtime", *self.options, *words]
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=60)
 
 
 @pytest.fixture
@@ -110,6 +116,19 @@ async def test_check_finds_what_is_not_ready_and_then_that_all_is(
     await hub("topics", "create")
     code, out, _ = await hub("check")
     assert (code, "error" in out) == (0, False)
+
+
+async def test_check_asks_the_servers_of_a_running_hub_dev(
+    hub: Hub, kafka: KafkaServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "RUN_FILE", tmp_path / "run.json")
+    (tmp_path / "hub.toml").write_text("", encoding="utf-8")
+    code, out, _ = await hub("check")
+    assert (code, "note  Kafka: embedded" in out, "note  PostgreSQL: embedded" in out) == (0, True, True)
+    servers.RUN_FILE.write_text(json.dumps({"kafka": kafka.bootstrap, "postgres": database}), encoding="utf-8")
+    code, out, _ = await hub("check")
+    assert "ok    PostgreSQL: answers" in out
+    assert f"ok    Kafka: {kafka.bootstrap} answers" in out
 
 
 async def test_check_tells_a_refused_login_without_the_password(hub: Hub, database: str, tmp_path: Path) -> None:
@@ -394,12 +413,7 @@ async def test_dead_letters_are_listed_shown_and_replayed_byte_for_byte(hub: Hub
     code, out, _ = await hub("dead-letters", "show", second)
     assert '{\n  "a": 1\n}' in out
 
-    raw = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "hub.runtime", *hub.options, "dead-letters", "show", first, "--raw"],
-        capture_output=True,
-        timeout=60,
-    )
+    raw = await hub.process("dead-letters", "show", first, "--raw")
     assert (raw.returncode, raw.stdout, raw.stderr) == (0, bad, b"")
 
     code, _, err = await hub("dead-letters", "replay", first, third)
@@ -443,8 +457,12 @@ async def test_replay_sets_the_workers_back_while_none_runs(hub: Hub, bus: Kafka
     try:
         await worker.seek_to_end()
         await worker.commit()
-        code, _, err = await hub("replay")
-        assert (code, err.splitlines()[0]) == (1, "Streams workers are running, so their place can't be changed.")
+        done = await hub.process("replay")
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (
+            1,
+            b"",
+            "Streams workers are running, so their place can't be changed.\n  Stop them, and say this again.\n",
+        )
     finally:
         await worker.stop()
     code, out, _ = await hub("replay")
