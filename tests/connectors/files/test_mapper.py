@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.files import mapper, rows, words
+from connectors.files import connector, mapper, rows, words
 from connectors.files.mapper import Complaint, Mapper, Origin, Outcome
 from connectors.files.rows import MAX_ROW_BYTES, BadFile, Row
 from connectors.files.spec import Spec
@@ -263,6 +264,18 @@ def test_a_file_of_thousands_of_rows_is_one_document_each() -> None:
     reading = read_text(SOME[0], *many)
     commands = messages(reading.outcomes)
     assert [command.document.lines[0].quantity for command in commands] == [Decimal(n) for n in range(1, 2_001)]
+
+
+def test_rows_are_read_as_they_are_wanted_so_a_file_may_be_of_any_size() -> None:
+    for name, heading, line in (("products.csv", b"code,name\n", b"1,x\n"), ("products.jsonl", b"", b'{"code":"1"}\n')):
+        endless = chain([heading] if heading else [], repeat(line))
+        form = rows.form_of(name, "utf-8", [heading or line])
+        assert len(list(islice(rows.rows(endless, form), 10))) == 10
+
+
+def test_a_batch_is_bounded_by_its_bytes_too() -> None:
+    row = Row(2, b"x" * MAX_ROW_BYTES, {})
+    assert len(connector._batch(repeat(row))) == connector.BATCH_BYTES // MAX_ROW_BYTES
 
 
 def test_the_same_file_gives_the_same_ids_whenever_it_is_read() -> None:
