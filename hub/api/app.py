@@ -1,5 +1,6 @@
 """The application, built by a function, and its start on a port."""
 
+import contextlib
 import logging
 import re
 import secrets
@@ -57,6 +58,8 @@ def build(
 async def _running(app: web.Application) -> AsyncIterator[None]:
     hub = app[CONTEXT]
     await hub.feed.start()
+    with contextlib.suppress(BusUnavailable):
+        await hub.feed.ready(hub.settings.start_seconds)
     yield
     await hub.close()
 

@@ -31,7 +31,7 @@ class Context:
         self.keyring = Keyring(store, settings.key_seconds)
         self.buckets = Buckets()
         self.metrics = Metrics()
-        self.doctor = Doctor(store, feed)
+        self.doctor = Doctor(store, feed, settings.check_seconds)
         self.live_clients = 0
         self.openapi = b""
         """The OpenAPI document, as JSON."""

@@ -8,7 +8,6 @@ from aiohttp import web
 from hub.api.answers import Alive
 from hub.api.metrics import MEDIA_TYPE
 from hub.api.routing import Call, json_reply
-from hub.api.vitals import CHECK_SECONDS
 from hub.store import progress, reading
 from hub.store.errors import StoreError
 from hub.store.progress import Worker
@@ -31,7 +30,7 @@ async def metrics(call: Call) -> web.Response:
     documents = None
     workers: Sequence[Worker] = ()
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(hub.settings.check_seconds):
             documents = await reading.counts(hub.store)
             workers = await progress.workers(hub.store)
     except (StoreError, TimeoutError):

@@ -21,6 +21,10 @@ class ApiSettings(msgspec.Struct, frozen=True):
     """How long ``?wait=decision`` waits."""
     store_seconds: float = 5.0
     publish_seconds: float = 12.0
+    check_seconds: float = 3.0
+    """How long ``/health`` and ``/metrics`` wait for PostgreSQL."""
+    start_seconds: float = 2.0
+    """How long the start waits for the live feed; without Kafka it goes on and tries."""
     body_seconds: float = 30.0
     """How long a request's body may take to arrive."""
     key_seconds: float = 10.0

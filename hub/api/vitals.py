@@ -14,7 +14,6 @@ from hub.store.progress import Worker
 
 SILENT_SECONDS = 15
 STUCK_SECONDS = 30
-CHECK_SECONDS = 3.0
 FRESH_SECONDS = 1.0
 """How long an answer is good for, so that asking often costs nothing."""
 DECIDING_ROLE = "streams"
@@ -23,9 +22,10 @@ DECIDING_ROLE = "streams"
 class Doctor:
     """Judges health, at most once a second."""
 
-    def __init__(self, store: Store, feed: Feed) -> None:
+    def __init__(self, store: Store, feed: Feed, seconds: float) -> None:
         self._store = store
         self._feed = feed
+        self._seconds = seconds
         self._last: tuple[float, Health] | None = None
         self._examining = asyncio.Lock()
 
@@ -56,7 +56,7 @@ class Doctor:
 
     async def _postgres(self) -> tuple[Check, list[Worker] | None]:
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 workers = await progress.workers(self._store)
         except (StoreError, TimeoutError):
             wrong = Check(
