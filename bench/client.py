@@ -43,6 +43,12 @@ class Count(msgspec.Struct, frozen=True):
     p99_ms: float
 
 
+class _Answer(msgspec.Struct):
+    """What matters of an answer: how many documents of a batch were not taken."""
+
+    failed: int = 0
+
+
 class _Bodies:
     """Bodies made at next to no cost: one of the company's orders after the other, each under an id of its own."""
 
@@ -72,7 +78,7 @@ async def _connection(
     while (began := time.monotonic()) < until:
         async with session.post(f"{job.address}/v1/documents", data=bodies.body()) as response:
             answer = await response.read()
-            if response.status != 202:
+            if response.status != 202 or msgspec.json.decode(answer, type=_Answer).failed:
                 raise SystemExit(f"the API answered {response.status}: {answer[:1_000].decode(errors='replace')}")
         times.append((began, time.monotonic()))
 

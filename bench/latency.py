@@ -60,18 +60,19 @@ async def _offer(site: Site, per_second: float, seconds: float) -> tuple[dict[by
     consumer.assign(event_partitions(site))
     await producer.start()
     await consumer.start()
+    tasks = [asyncio.create_task(_read(consumer, decided, count))]
     try:
-        reading = asyncio.create_task(_read(consumer, decided, count))
         began = time.monotonic()
-        async with asyncio.TaskGroup() as sending:
-            for number, message in enumerate(messages):
-                await asyncio.sleep(max(began + number / per_second - time.monotonic(), 0))
-                sending.create_task(_send(producer, message, acknowledged))
+        for number, message in enumerate(messages):
+            await asyncio.sleep(max(began + number / per_second - time.monotonic(), 0))
+            tasks.append(asyncio.create_task(_send(producer, message, acknowledged)))
         async with asyncio.timeout(LAST_SECONDS):
-            await reading
+            await asyncio.gather(*tasks)
     except TimeoutError:
         raise Failed(f"{len(decided)} of {count} documents were decided {LAST_SECONDS:.0f} s after the last") from None
     finally:
+        for task in tasks:
+            task.cancel()
         await consumer.stop()
         await producer.stop()
     return acknowledged, decided

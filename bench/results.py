@@ -17,15 +17,15 @@ from hub.runtime.console import show, table
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
 QUIET = 0.2
-"""Processors that may be busy with something else in a run whose figures are to be kept."""
+"""Processors that may be busy with something else in a sample that counts as undisturbed."""
 
 
 class Results(msgspec.Struct, kw_only=True):
     """Every figure; None: it was not measured in this run.
 
-    ``documents_per_second`` and its like are medians of ``samples``; ``ratio`` is ``documents_per_second`` to
-    ``bare_documents_per_second``. ``decision_*`` count from a command's acknowledgement to its decision's. ``others``
-    is the median of how many processors were busy with something else while the loops were measured.
+    ``documents_per_second`` and its like are medians of the ``samples`` that count; ``ratio`` is
+    ``documents_per_second`` to ``bare_documents_per_second``. ``decision_*`` count from a command's acknowledgement to
+    its decision's. ``others`` is the median of how many processors were busy with something else meanwhile.
     """
 
     date: str
@@ -55,14 +55,15 @@ class Results(msgspec.Struct, kw_only=True):
     def take_samples(self, samples: dict[str, list[Sample]]) -> None:
         """Fill in what follows from the samples."""
         self.samples = samples
-        self.bare_documents_per_second = _median(samples.get(BARE.name, ()))
-        self.chain_without_faust_documents_per_second = _median(samples.get(CHAIN.name, ()))
-        self.documents_per_second = _median(samples.get(FAUST.name, ()))
-        self.two_workers_documents_per_second = _median(samples.get(FAUST_TWO.name, ()))
+        counting = _counting(samples)
+        self.bare_documents_per_second = _median(counting.get(BARE.name, ()))
+        self.chain_without_faust_documents_per_second = _median(counting.get(CHAIN.name, ()))
+        self.documents_per_second = _median(counting.get(FAUST.name, ()))
+        self.two_workers_documents_per_second = _median(counting.get(FAUST_TWO.name, ()))
         self.ratio = self._to_bare(self.documents_per_second)
         self.chain_ratio = self._to_bare(self.chain_without_faust_documents_per_second)
         self.two_workers_ratio = self._to_bare(self.two_workers_documents_per_second)
-        self.others = round(statistics.median(each.others for taken in samples.values() for each in taken), 2)
+        self.others = round(statistics.median(each.others for taken in counting.values() for each in taken), 2)
         for sample in samples.get(FAUST.name, ()):
             self.take_memory(sample.peak_memory_mb)
 
@@ -93,6 +94,12 @@ class Results(msgspec.Struct, kw_only=True):
     def _to_bare(self, rate: float | None) -> float | None:
         bare = self.bare_documents_per_second
         return round(rate / bare, 3) if rate and bare else None
+
+
+def _counting(samples: dict[str, list[Sample]]) -> dict[str, list[Sample]]:
+    """The samples the machine had nothing else to do at, if every loop has one; else all, disturbed alike."""
+    quiet = {name: [each for each in taken if each.others <= QUIET] for name, taken in samples.items()}
+    return quiet if all(quiet.values()) else samples
 
 
 def _median(samples: Iterable[Sample]) -> float | None:
