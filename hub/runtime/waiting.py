@@ -14,7 +14,7 @@ from hub.runtime.redaction import redact
 from hub.store.errors import Unacceptable
 from hub.store.errors import Unavailable as StoreUnavailable
 
-_ATTEMPT_SECONDS = 5.0
+_ATTEMPT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.2
 _REMIND_SECONDS = 30.0
 
