@@ -85,11 +85,10 @@ def _app(kafka: Kafka) -> Any:
         )
     elif kafka.tls:
         options["broker_credentials"] = faust.SSLCredentials(context=kafka.client_options()["ssl_context"])
-    return faust.App(
+    return _App(
         f"{kafka.prefix}streams",
         broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
         store="memory://",
-        datadir=None,
         autodiscover=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -107,6 +106,11 @@ def _app(kafka: Kafka) -> Any:
         worker_redirect_stdouts=False,
         **options,
     )
+
+
+class _App(faust.App):  # type: ignore[misc]  # faust is untyped here
+    def _create_directories(self) -> None:
+        """None: nothing of ours lives in Faust's tables, and the working directory may not be ours to write."""
 
 
 class QuietMonitor(Monitor):  # type: ignore[misc]  # faust is untyped here

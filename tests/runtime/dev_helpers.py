@@ -27,7 +27,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run_hub(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """One command of the hub, run to its end in an empty working directory's stead: no `hub.toml` is about."""
+    """One command of the hub, run to its end where no `hub.toml` is about."""
     return subprocess.run(
         [*HUB, *words],
         cwd=ROOT / "tests",
@@ -86,7 +86,7 @@ class HubDev:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time
                 [*HUB, "dev", "--data", str(self.data), "--port", "0", *words],
-                cwd=ROOT / "tests",
+                cwd=self.data.parent,
                 env=environment(**self._variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -19,7 +19,7 @@ from hub.store import keys, master, progress
 from hub.store.pool import Store
 from schemas.master import Account, Product, Stock, Warehouse
 from tests.conftest import KafkaServer, PostgresServer, dsn_of, execute, free_port
-from tests.runtime.dev_helpers import HUB, ROOT, environment, fetch, run_hub
+from tests.runtime.dev_helpers import HUB, environment, fetch, run_hub
 from tests.runtime.embedded_helpers import eventually, has_gone, listener
 
 ORDER = {
@@ -72,7 +72,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Starter]:
         with output.open("wb") as log:
             process = subprocess.Popen(
                 [*HUB, *words],
-                cwd=ROOT / "tests",
+                cwd=tmp_path,
                 env=environment(PEYVAND_DATA=str(tmp_path / "var"), **variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -141,7 +141,7 @@ async def roles_at_work(store: Store) -> set[str]:
 
 
 async def test_each_role_works_in_a_process_of_its_own_and_leaves_in_good_order(
-    start: Starter, servers: dict[str, str], store: Store
+    start: Starter, servers: dict[str, str], store: Store, tmp_path: Path
 ) -> None:
     token = await key_and_goods(store)
     roles = [start(role, **servers) for role in ("streams", "api", "connectors")]
@@ -158,6 +158,12 @@ async def test_each_role_works_in_a_process_of_its_own_and_leaves_in_good_order(
     assert all("has stopped in good order" in role.output for role in roles)
     assert await roles_at_work(store) == set()
     assert run_hub("health", "--here", **servers).returncode == 1
+    assert left_behind(tmp_path) == set()
+
+
+def left_behind(directory: Path) -> set[str]:
+    """What is in the working directory beside our own notes of what the processes said."""
+    return {path.name for path in directory.iterdir() if path.suffix != ".log"}
 
 
 async def test_hub_run_makes_an_empty_database_ready_and_runs_all_roles(
