@@ -23,6 +23,8 @@ class Topic(msgspec.Struct, frozen=True):
     retention_days: int | None = None
     partitions: int = 1
     group: str | None = None
+    max_bytes: int = 1024 * 1024
+    """The largest batch of records, as Kafka counts them."""
 
     @property
     def compacted(self) -> bool:
@@ -30,12 +32,17 @@ class Topic(msgspec.Struct, frozen=True):
 
     def config(self) -> dict[str, str]:
         """Kafka's topic configuration for the policy."""
+        size = {"max.message.bytes": str(self.max_bytes)}
         if self.retention_days is None:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * DAY_MS)}
+            return {"cleanup.policy": "compact"} | size
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * DAY_MS)} | size
 
 
 DOCUMENT_PARTITIONS = 4
+DOCUMENT_MAX_BYTES = 8 * 1024 * 1024
+"""A document of 2,000 lines, each with a reason in two languages, fits twice over."""
+DEAD_LETTER_MAX_BYTES = 12 * 1024 * 1024
+"""The largest message there is, in base64."""
 
 
 def _documents(name: str, message: object, summary: str, retention_days: int | None) -> Topic:
@@ -47,6 +54,7 @@ def _documents(name: str, message: object, summary: str, retention_days: int | N
         retention_days,
         partitions=DOCUMENT_PARTITIONS,
         group="documents",
+        max_bytes=DOCUMENT_MAX_BYTES,
     )
 
 
@@ -71,7 +79,14 @@ PAYMENT_REQUESTS = Topic("payments.requests", "payment id", devices.PaymentReque
 PAYMENT_RESULTS = Topic("payments.results", "payment id", devices.PaymentResult, "Card terminals' answers", 30)
 WEIGHTS = Topic("weights", "scale id", devices.Weight, "Scales' readings", 1)
 NOTIFICATIONS = Topic("notifications", "recipient", messages.Notification, "For staff: Mattermost and popups", 7)
-DEAD_LETTERS = Topic("dead.letters", "original key", deadletters.DeadLetter, "Messages nobody could handle", 90)
+DEAD_LETTERS = Topic(
+    "dead.letters",
+    "original key",
+    deadletters.DeadLetter,
+    "Messages nobody could handle",
+    90,
+    max_bytes=DEAD_LETTER_MAX_BYTES,
+)
 
 MASTER: dict[type, Topic] = {
     master.Account: ACCOUNTS,

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from hub.bus.errors import Unavailable
+from hub.bus.errors import TooLarge, Unavailable
 from hub.bus.settings import Kafka
+from schemas import topics
 from schemas.topics import Topic
 
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_REQUEST_BYTES = topics.DEAD_LETTER_MAX_BYTES
 REQUEST_TIMEOUT_MS = 10_000
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class Producer:
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish and return when all are acknowledged; records of one partition keep their order.
 
-        Raises Unavailable when any isn't; then any of them may or may not have been written.
+        Raises Unavailable when any isn't, TooLarge when one never will be; then any of the others may or may not have
+        been written.
         """
         producer = await self._ready()
         try:
@@ -70,6 +72,8 @@ class Producer:
                 for message in messages
             ]
             await _all(deliveries)
+        except MessageSizeTooLargeError as error:
+            raise TooLarge(f"Kafka won't take a record of this size: {error!r}") from error
         except (KafkaError, OSError) as error:
             await self._replace(producer)
             raise Unavailable(f"Kafka didn't acknowledge: {error!r}") from error
@@ -87,6 +91,8 @@ class Producer:
                     for partition, records in by_partition.items()
                 ]
             )
+        except MessageSizeTooLargeError as error:
+            raise TooLarge(f"Kafka won't take a record of this size: {error!r}") from error
         except (KafkaError, OSError) as error:
             await self._replace(producer)
             raise Unavailable(f"Kafka didn't acknowledge: {error!r}") from error
@@ -101,7 +107,8 @@ class Producer:
             if batch.append(key=key, value=value, timestamp=None) is None:
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None)
+                if batch.append(key=key, value=value, timestamp=None) is None:
+                    raise MessageSizeTooLargeError(f"a record of {len(value)} bytes")
         deliveries.append(await producer.send_batch(batch, topic, partition=partition))
         await _all(deliveries)
 

@@ -246,7 +246,7 @@ class TaxRateSettings(msgspec.Struct, frozen=True):
 class LimitsSettings(msgspec.Struct, frozen=True):
     """What is still taken for a document."""
 
-    max_lines: Annotated[int, Meta(description="Lines of one document.", ge=1, le=100_000, examples=[1_000])] = 1_000
+    max_lines: Annotated[int, Meta(description="Lines of one document.", ge=1, le=2_000, examples=[1_000])] = 1_000
     max_quantity: Annotated[
         Decimal,
         Meta(

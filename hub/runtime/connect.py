@@ -16,6 +16,7 @@ from typing import Any
 
 from connectors import base
 from connectors.base import STOP_SECONDS, Connector, ConnectorError, ConnectorSpec, Context, Outage, Rejected, Retryable
+from hub.bus.errors import TooLarge
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
@@ -74,6 +75,8 @@ class KafkaPublisher:
             await self._producer.publish(records)
         except BusUnavailable as error:
             raise Retryable(str(error)) from error
+        except TooLarge as error:
+            raise Rejected(str(error)) from error
         self.counts[what] += len(records)
 
 
