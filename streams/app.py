@@ -85,7 +85,7 @@ def _app(kafka: Kafka) -> Any:
         )
     elif kafka.tls:
         options["broker_credentials"] = faust.SSLCredentials(context=kafka.client_options()["ssl_context"])
-    return _App(
+    return App(
         f"{kafka.prefix}streams",
         broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
         store="memory://",
@@ -108,7 +108,9 @@ def _app(kafka: Kafka) -> Any:
     )
 
 
-class _App(faust.App):  # type: ignore[misc]  # faust is untyped here
+class App(faust.App):  # type: ignore[misc]  # faust is untyped here
+    """Faust's app, without its directories."""
+
     def _create_directories(self) -> None:
         """None: nothing of ours lives in Faust's tables, and the working directory may not be ours to write."""
 

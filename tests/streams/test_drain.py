@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-import faust
 import pytest
 from faust.transport.consumer import Consumer
 
@@ -17,6 +16,7 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
 from schemas import topics
 from streams.agent import Decoded, Handled, Loop
+from streams.app import App
 from streams.drain import DrainingConsumer, use_direct_drain
 
 RECORDS = 3_000
@@ -59,7 +59,7 @@ async def producer(kafka_settings: Kafka) -> AsyncIterator[Producer]:
 
 @asynccontextmanager
 async def app(kafka: Kafka, producer: Producer, recorder: Recorder, *, buffer: int = 64) -> AsyncIterator[Any]:
-    made = faust.App(
+    made = App(
         f"{kafka.prefix}drain",
         broker=f"kafka://{kafka.bootstrap}",
         store="memory://",
