@@ -5,6 +5,7 @@ import logging
 from argparse import Namespace
 
 from hub.bus.errors import Unavailable as BusUnavailable
+from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
 from hub.runtime import servers
 from hub.runtime.config import Config
@@ -27,17 +28,18 @@ def run(config: Config, args: Namespace) -> int:
         Failure: no server is configured, or one can't be used.
     """
     configure_logging(config.log)
-    asyncio.run(_run(config, str(data_directory(args.data).absolute())))
+    kafka, dsn = servers.kafka(config), servers.postgres(config)
+    asyncio.run(_run(config, kafka, dsn, str(data_directory(args.data).absolute())))
     return 0
 
 
-async def _run(config: Config, data: str) -> None:
+async def _run(config: Config, kafka: Kafka, dsn: str, data: str) -> None:
     stop = asyncio.Event()
     on_signals(stop.set)
     # The supervisor logs what happens to its parts by itself.
     supervisor = Supervisor(report=lambda _sentence: None)
     try:
-        if await unless_stopped(stop, _start(config, data, supervisor)):
+        if await unless_stopped(stop, _start(config, kafka, dsn, data, supervisor)):
             logger.info("all roles are started")
             await stop.wait()
     except (BusUnavailable, OSError) as error:
@@ -47,8 +49,7 @@ async def _run(config: Config, data: str) -> None:
         await supervisor.stop()
 
 
-async def _start(config: Config, data: str, supervisor: Supervisor) -> None:
-    kafka, dsn = servers.kafka(config), servers.postgres(config)
+async def _start(config: Config, kafka: Kafka, dsn: str, data: str, supervisor: Supervisor) -> None:
     for name in await until_postgres(lambda: migrate(dsn), logger.warning):
         logger.info("migration %s is applied", name)
     await until_kafka(kafka, logger.warning)
