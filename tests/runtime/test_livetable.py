@@ -108,7 +108,8 @@ async def test_a_terminal_gets_a_table_that_fits(language: str, shown: str) -> N
             while "INV-39" not in written.getvalue():
                 await asyncio.sleep(0.01)
         drawing.cancel()
-    rows = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue()).splitlines() if "INV-" in line]
+        drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+    rows = [line for line in drawn.splitlines() if "INV-" in line]
     assert re.findall(r"INV-(\d+)", "".join(rows)) == [str(number) for number in range(26, 40)]
     assert all("1405/09/03 11:00:00" in row and "193,958,960" in row for row in rows)
     assert shown in rows[-1]
