@@ -20,6 +20,7 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
 from hub.runtime import sample, servers
 from hub.runtime.config import Config
+from hub.runtime.connect import configured
 from hub.runtime.console import screen
 from hub.runtime.datadir import DataDirectory, data_directory
 from hub.runtime.embedded import EmbeddedError, EmbeddedKafka, EmbeddedPostgres
@@ -57,8 +58,10 @@ def dev(config: Config, args: Namespace) -> int:
     """Run until Ctrl-C; 0 then.
 
     Raises:
+        ConfigError: a connector's table is wrong.
         Failure: it can't be started, told in one sentence.
     """
+    configured(config)
     data = DataDirectory(data_directory(args.data))
     started_at = utc_now()
     data.acquire(started_at)
