@@ -8,7 +8,7 @@ when PostgreSQL says that another waits for a lock, which it never does once the
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -71,6 +71,9 @@ class Meeting:
         monkeypatch.setattr(locks, "documents", self._lock_documents)
         monkeypatch.setattr(locks, "stock", self._lock_stock)
         self._locked = locked
+        self.last: asyncio.Task[Any] | None = None
+        self.first: asyncio.Task[Any] | None = None
+        """Without locks: who writes first, and who only when that one has ended; so it goes wrong every time."""
         if not locked:
             monkeypatch.setattr(locks, "accounts", self._look_at_accounts)
             for name in ("_DOCUMENTS", "_FINANCE"):
@@ -94,6 +97,8 @@ class Meeting:
         self._read += 1
         while self._read < self._parties and not await self._someone_waits():
             await asyncio.sleep(0)
+        if not self._locked and self.first is not None and asyncio.current_task() is self.last:
+            await asyncio.wait({self.first})
         return found
 
     async def _someone_waits(self) -> bool:
@@ -117,19 +122,19 @@ def outcomes(decided: Sequence[Decided]) -> list[str]:
 class Race(NamedTuple):
     """What two connections do at once, how it must end, and what else must be so then."""
 
-    first: Callable[[Store, Meeting], Awaitable[Any]]
-    second: Callable[[Store, Meeting], Awaitable[Any]]
-    check: Callable[[Store], Awaitable[bool]]
+    one: Callable[[Store, Meeting], Coroutine[Any, Any, Any]]
+    other: Callable[[Store, Meeting], Coroutine[Any, Any, Any]]
+    check: Callable[[Store], Coroutine[Any, Any, bool]]
 
 
-def deciding(*commands: Any) -> Callable[[Store, Meeting], Awaitable[Any]]:
+def deciding(*commands: Any) -> Callable[[Store, Meeting], Coroutine[Any, Any, Any]]:
     async def run(store: Store, _: Meeting) -> list[Decided]:
         return await until_done(store, commands)
 
     return run
 
 
-def refreshing(*records: Any) -> Callable[[Store, Meeting], Awaitable[Any]]:
+def refreshing(*records: Any) -> Callable[[Store, Meeting], Coroutine[Any, Any, Any]]:
     async def run(store: Store, meeting: Meeting) -> None:
         await meeting.begin()
         await master.apply(store, records)
@@ -141,7 +146,7 @@ async def states(store: Store) -> list[str]:
     return sorted(row[0] for row in await rows(store, "select state from documents where source_id < 'Z'"))
 
 
-def ends_in(*expected: str) -> Callable[[Store], Awaitable[bool]]:
+def ends_in(*expected: str) -> Callable[[Store], Coroutine[Any, Any, bool]]:
     async def check(store: Store) -> bool:
         return await states(store) == sorted(expected)
 
@@ -226,8 +231,9 @@ async def test_two_at_once(
     race = RACES[name]
     await prepare(company)
     meeting = Meeting(2, company, monkeypatch, locked=locked)
-    async with asyncio.timeout(SECONDS):
-        await asyncio.gather(race.first(stores[0], meeting), race.second(stores[1], meeting))
+    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as tasks:
+        meeting.last = tasks.create_task(race.one(stores[0], meeting))
+        meeting.first = tasks.create_task(race.other(stores[1], meeting))
     right = await race.check(company)
     wrong = await disagreements(company)
     if locked:
