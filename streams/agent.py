@@ -68,6 +68,9 @@ class Decoded(msgspec.Struct):
 class Handler(Protocol):
     """One agent's work on a batch of raw records."""
 
+    key: str
+    """What a record's key is, in a log line about it."""
+
     def decode(self, messages: Sequence[Any]) -> Decoded:
         """The batch decoded; never raises."""
 
@@ -185,6 +188,7 @@ class Loop:
             logger.warning(
                 "%s: record %s/%s/%s goes to the dead letters: %s",
                 self.name, message.topic, message.partition, message.offset, failure.reason,
+                extra={self._handler.key: (message.key or b"").decode(errors="replace")},
             )  # fmt: skip
         await self._producer.publish(letters)
 
