@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from hub.store.errors import Unavailable as StoreUnavailable
 from schemas.codec import Undecodable
 
 ATTEMPT_SECONDS = 30.0
+BATCH_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -84,6 +85,18 @@ class _Batch(msgspec.Struct, frozen=True):
     decoded: Decoded
 
 
+def _parts(events: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """A batch as it was taken, in parts that can be handled within one attempt however large its records are."""
+    start = size = 0
+    for index, event in enumerate(events):
+        length = len(event.message.value or b"")
+        if size + length > BATCH_BYTES and index > start:
+            yield events[start:index]
+            start, size = index, 0
+        size += length
+    yield events[start:]
+
+
 Probe = Callable[[str], None]
 """Told the name of each point a crash may happen at; the crash tests kill the process there."""
 
@@ -140,9 +153,10 @@ class Loop:
         collected: asyncio.Queue[_Batch] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._handle(stream, collected), name=f"{self.name}-handling")
-            async for events in stream.noack_take(self._batch_size, within=self._within):
-                messages = [event.message for event in events]
-                await collected.put(_Batch(events, messages, self._handler.decode(messages)))
+            async for taken in stream.noack_take(self._batch_size, within=self._within):
+                for events in _parts(taken):
+                    messages = [event.message for event in events]
+                    await collected.put(_Batch(events, messages, self._handler.decode(messages)))
 
     async def _handle(self, stream: Any, collected: "asyncio.Queue[_Batch]") -> None:
         publishing: asyncio.Task[None] | None = None
