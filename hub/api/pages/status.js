@@ -19,6 +19,8 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 const FRESH_MS = 4_000;
 
+const COMMAND_REFUSED = "document.command_refused";
+
 const PERSIAN = 0;
 const ENGLISH = 1;
 
@@ -32,7 +34,7 @@ const WORDS = {
 
   connecting: ["در حال اتصال…", "connecting…"],
   live: ["زنده", "live"],
-  lost: ["ارتباط قطع است", "disconnected"],
+  lost: ["قطع شده", "offline"],
   locked: ["کلید لازم است", "key needed"],
   lost_since: [
     "ارتباط با سرور قطع شده است. آنچه می‌بینید تا ساعت {time} است؛ این صفحه خودش دوباره وصل می‌شود.",
@@ -69,7 +71,7 @@ const WORDS = {
   key: ["کلید API", "API key"],
   key_use: ["ورود", "Enter"],
   key_wrong: [
-    "این کلید درست نیست یا باطل شده است. آن را کامل و بی‌کم‌وکاست وارد کنید.",
+    "این کلید درست نیست یا باطل شده است. آن را کامل وارد کنید.",
     "This key isn't valid, or it was revoked. Enter the whole of it, as it was shown.",
   ],
   key_forget: ["فراموش کردن کلید", "Forget the key"],
@@ -78,10 +80,11 @@ const WORDS = {
   all: ["همه", "all"],
 
   documents: ["آخرین سندها", "Latest documents"],
-  shown: ["{shown} از {known} سند اخیر", "{shown} of the latest {known}"],
-  search: ["جست‌وجوی شناسه، مبدأ یا حساب", "Find an id, source or account"],
-  pause: ["نگه‌داشتن", "Hold"],
-  resume: ["ادامه", "Go on"],
+  known: ["{known} سند", "{known} documents"],
+  shown: ["{shown} از {known} سند", "{shown} of {known} documents"],
+  search: ["شناسه، مبدأ یا حساب", "Id, source or account"],
+  pause: ["توقف", "Pause"],
+  resume: ["ادامه", "Resume"],
   waiting: ["{count} سند تازه", "{count} new"],
   caption: [
     "آخرین سندها، تازه‌ترین در بالا؛ با زدن هر ردیف سرگذشت سند دیده می‌شود.",
@@ -89,7 +92,6 @@ const WORDS = {
   ],
   time: ["زمان", "Time"],
   document: ["سند", "Document"],
-  kind: ["نوع", "Kind"],
   account: ["حساب", "Account"],
   payable: ["قابل پرداخت", "Payable"],
   state: ["وضعیت", "State"],
@@ -419,7 +421,7 @@ function takeDocument(doc) {
 
 /** Take in an event of the feed; true if it is news. */
 function takeEvent(event) {
-  if (event.type !== "document.command_refused") return takeDocument(event.document);
+  if (event.type !== COMMAND_REFUSED) return takeDocument(event.document);
   const entry = entryOf(event.document_id, event.source, event.source_id);
   if (event.document) takeDocument(event.document);
   entry.refusal = event;
@@ -497,7 +499,8 @@ function draw() {
     .slice(0, MOST_ROWS);
   placeRows(listed);
   showWaiting(held ? matching.filter((entry) => entry.place !== entry.at).length : 0);
-  setText($("shown"), isRead ? say("shown", { shown: number(listed.length), known: number(entries.size) }) : "");
+  const figures = { shown: number(listed.length), known: number(entries.size) };
+  setText($("shown"), isRead ? say(listed.length === entries.size ? "known" : "shown", figures) : "");
   $("empty").hidden = listed.length > 0;
   setText($("empty"), say(!isRead ? "asking" : entries.size ? "no_match" : "empty"));
 }
@@ -537,22 +540,23 @@ function freshRow(entry) {
   return entry.row;
 }
 
-const COLUMNS = ["time", "document", "kind", "account", "payable", "state", "reasons"];
+const COLUMNS = ["time", "document", "account", "payable", "state", "reasons"];
 
 function newRow(entry) {
   const row = element("tr", { role: "row", "data-id": entry.id });
   for (const column of COLUMNS) row.append(element("td", { role: "cell", class: column }));
   const open = element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, bdi(entry.sourceId));
-  row.querySelector(".document").append(open, bdi(entry.source, { class: "source" }));
+  row.querySelector(".document").append(open, element("span", { class: "kind" }));
   open.title = entry.sourceId;
   return row;
 }
 
-function fillRow({ row, doc, refusal, at }) {
+function fillRow({ row, source, doc, refusal, at }) {
   const cell = (column) => row.querySelector(`td.${column}`);
   const dates = language === PERSIAN ? days(at)[0] : days(at).join(" · ");
   cell("time").replaceChildren(timeElement(at, element("b", {}, clock(at)), " ", element("span", {}, dates)));
-  setText(cell("kind"), doc ? called(KINDS, doc.kind) : "–");
+  const kind = doc ? [called(KINDS, doc.kind), " · "] : [];
+  row.querySelector(".kind").replaceChildren(...kind, bdi(source));
   cell("account").replaceChildren(doc?.account ? bdi(doc.account) : "–");
   cell("account").dataset.label = doc?.account ? say("account") : "";
   cell("payable").replaceChildren(...(isNothing(doc?.totals?.payable) ? ["–"] : money(doc.totals.payable)));
@@ -916,8 +920,8 @@ function drawStory() {
       story?.problem && element("p", { class: "notice" }, storyTrouble(story.problem)),
       story && !story.problem && !steps.length && element("p", { class: "dim" }, say("undecided")),
       doc?.reasons?.length && reasonsOf(doc.reasons, TONES[doc.state]),
-      steps.length && historyOf(steps),
-      !steps.length && entry?.refusal && historyOf([entry.refusal]),
+      steps.length && historyOf(steps, doc?.reasons),
+      !steps.length && entry?.refusal && historyOf([entry.refusal], []),
       doc?.lines?.length && linesOf(doc),
       doc && totalsOf(doc.totals ?? {}),
       doc && particularsOf(doc),
@@ -944,38 +948,46 @@ function section(title, ...children) {
 }
 
 function reasonsOf(reasons, tone) {
-  return element("ul", { class: `why ${tone ?? "gone"}` }, ...reasons.map((each) => element("li", {}, reasonText(each))));
+  return element("ul", { class: `why ${tone ?? "gone"}` }, ...reasonItems(reasons));
 }
 
-function historyOf(steps) {
+function reasonItems(reasons) {
+  return reasons.map((each) => element("li", {}, reasonText(each)));
+}
+
+/** The steps one by one; not again the reasons that are `told` above. */
+function historyOf(steps, told = []) {
   const shown = steps.map((step) => {
-    const isRefused = step.type === "document.command_refused";
+    const state = step.type === COMMAND_REFUSED ? "refused" : step.document.state;
     const at = Date.parse(step.recorded_at);
+    const reasons = step.reasons ?? [];
+    const isTold = JSON.stringify(reasons) === JSON.stringify(told);
     return element(
       "li",
       {},
+      element("p", {}, element("b", {}, called(COMMANDS, step.command)), " ", badge(state)),
       element(
         "p",
-        {},
-        element("b", {}, called(COMMANDS, step.command)),
-        " ",
-        badge(isRefused ? "refused" : (step.document?.state ?? step.type.replace("document.", ""))),
+        { class: "dim" },
+        timeElement(at, `${days(at)[0]} ${clock(at)}`),
+        " · ",
+        bdi(say("by", { actor: step.actor })),
       ),
-      element("p", { class: "dim" }, timeElement(at, `${days(at)[0]} ${clock(at)}`), " · ", bdi(say("by", { actor: step.actor }))),
-      step.reasons?.length ? element("ul", {}, ...step.reasons.map((each) => element("li", {}, reasonText(each)))) : null,
+      isTold ? null : element("ul", {}, ...reasonItems(reasons)),
     );
   });
   return section("history", element("ol", { class: "history" }, ...shown));
 }
 
-const LINE_COLUMNS = ["product", "quantity", "unit_price", "discount", "tax", "payable"];
+const AMOUNT_COLUMNS = ["quantity", "unit_price", "discount", "tax", "payable"];
 
 function linesOf({ lines }) {
-  const head = LINE_COLUMNS.map((column) => element("th", { scope: "col" }, say(column)));
+  const heading = (text, className) => element("th", { scope: "col", class: className }, text);
+  const amounts = AMOUNT_COLUMNS.map((column) => heading(say(column), "amount"));
   const table = element(
     "table",
     {},
-    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "#"), ...head)),
+    element("thead", {}, element("tr", {}, heading("#"), heading(say("product")), ...amounts)),
     element("tbody", {}, ...lines.slice(0, MOST_LINES).map(lineRow)),
   );
   const more = lines.length - MOST_LINES;
