@@ -130,7 +130,6 @@ const WORDS = {
   net: ["خالص", "Net"],
   vat: ["مالیات بر ارزش افزوده", "VAT"],
   duty: ["عوارض شهرداری", "Municipal duty"],
-  source: ["مبدأ", "Source"],
   date: ["تاریخ سند", "Document date"],
   received: ["رسیده در", "Received"],
   changed: ["آخرین تغییر", "Last change"],
