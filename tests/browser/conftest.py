@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
-import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from playwright.async_api import Browser, async_playwright, expect
 
 from hub.bus.producer import Producer
@@ -19,7 +19,7 @@ from hub.store.pool import Store
 from streams.settings import StreamSettings
 from streams.worker import running
 from tests.api.world import Hub, Shop, open_shop
-from tests.browser.visit import NO_ANSWER, Site, Visit
+from tests.browser.visit import NO_ANSWER, Site, Visit, live
 from tests.conftest import KafkaServer, PostgresServer, dsn_of, execute
 
 CHROMIUM = "/usr/bin/chromium"
@@ -39,32 +39,44 @@ Visitor = Callable[..., Awaitable[Visit]]
 """Open the page at an address; the options are those of a browser context, ``viewport`` as (width, height)."""
 
 
+@asynccontextmanager
+async def topics(kafka: KafkaServer) -> AsyncIterator[Kafka]:
+    """All topics, under a prefix nobody else has; deleted in the end."""
+    bus = Kafka(kafka.bootstrap, prefix=f"browser{secrets.token_hex(3)}.")
+    await create_topics(bus)
+    yield bus
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(bus.prefix)])
+    finally:
+        await admin.close()
+
+
 @pytest.fixture(scope="session")
 async def hub(kafka: KafkaServer, postgres: PostgresServer, template_database: str) -> AsyncIterator[Hub]:
     """A hub with topics and a database of these tests' own, deciding."""
-    bus = Kafka(kafka.bootstrap, prefix=f"browser{secrets.token_hex(3)}.")
-    await create_topics(bus)
     database = f"browser_{secrets.token_hex(6)}"
     await execute(postgres.dsn, f"CREATE DATABASE {database} TEMPLATE {template_database}")
-    store, producer, rules = Store(dsn_of(postgres.dsn, database), size=8), Producer(bus), RuleSettings()
+    store, rules = Store(dsn_of(postgres.dsn, database), size=8), RuleSettings()
     await store.open()
-    await producer.start()
-    settings = StreamSettings(kafka=bus, rules=rules, report_seconds=0.5)
-    async with aiohttp.ClientSession() as session, running(settings, store, producer):
-        yield Hub(bus, store, producer, rules, session)
-    await producer.stop()
+    async with topics(kafka) as bus, aiohttp.ClientSession() as session:
+        producer = Producer(bus)
+        await producer.start()
+        async with running(StreamSettings(kafka=bus, rules=rules, report_seconds=0.5), store, producer):
+            yield Hub(bus, store, producer, rules, session)
+        await producer.stop()
     await store.close()
     await execute(postgres.dsn, f"DROP DATABASE {database} WITH (FORCE)")
 
 
-@pytest.fixture
-async def quiet(hub: Hub, topic_prefix: str) -> AsyncIterator[Hub]:
-    """A hub whose events are only those a test publishes."""
-    bus = msgspec.structs.replace(hub.kafka, prefix=topic_prefix)
-    await create_topics(bus)
-    producer = Producer(bus)
-    yield dataclasses.replace(hub, kafka=bus, producer=producer)
-    await producer.stop()
+@pytest.fixture(scope="session")
+async def quiet(hub: Hub, kafka: KafkaServer) -> AsyncIterator[Hub]:
+    """A hub whose events are only those the tests publish."""
+    async with topics(kafka) as bus:
+        producer = Producer(bus)
+        yield dataclasses.replace(hub, kafka=bus, producer=producer)
+        await producer.stop()
 
 
 @asynccontextmanager
@@ -80,6 +92,13 @@ async def started(site: Site) -> AsyncIterator[Site]:
 async def site(hub: Hub) -> AsyncIterator[Site]:
     """The page as `make run` has it: no key is asked for."""
     async with started(Site(hub, public_status=True)) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+async def quiet_site(quiet: Hub) -> AsyncIterator[Site]:
+    """The page of the quiet hub."""
+    async with started(Site(quiet, public_status=True)) as site:
         yield site
 
 
@@ -131,6 +150,10 @@ async def visitor(browser: Browser) -> AsyncIterator[Visitor]:
 @pytest.fixture
 async def visit(visitor: Visitor, site: Site) -> Visit:
     """The page, live."""
-    visit = await visitor(site.address)
-    await expect(visit.page.locator("body")).to_have_attribute("data-connection", "live")
-    return visit
+    return await live(await visitor(site.address))
+
+
+@pytest.fixture
+async def quiet_visit(visitor: Visitor, quiet_site: Site) -> Visit:
+    """The quiet hub's page, live."""
+    return await live(await visitor(quiet_site.address))

@@ -3,23 +3,29 @@
 import dataclasses
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import get_args
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from playwright.async_api import expect
 
+from hub.bus.topics import create_topics
 from hub.runtime.words import KINDS, STATES
 from hub.store import keys
 from hub.store.pool import Store
+from schemas import topics
 from schemas.commands import AnyCommand
+from schemas.dates import utc_now
 from schemas.documents import Kind, State, Totals
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.reasons import reason
 from tests.api.events import event, publish
 from tests.api.world import Hub, Shop, open_shop
 from tests.browser.conftest import Visitor
-from tests.browser.visit import NO_ANSWER, Site, Visit
+from tests.browser.visit import NO_ANSWER, Site, Visit, live
 
 NewSite = Callable[..., Awaitable[Site]]
 
@@ -39,13 +45,9 @@ async def send(shop: Shop, order: dict[str, object]) -> dict[str, object]:
     return answer.body  # type: ignore[no-any-return]
 
 
-async def is_live(visit: Visit) -> None:
-    await expect(visit.page.locator("body")).to_have_attribute("data-connection", "live")
-
-
 async def overflow(visit: Visit, selector: str = "html") -> int:
     """How many pixels an element is wider within than without."""
-    return await visit.page.locator(selector).evaluate("each => each.scrollWidth - each.clientWidth")
+    return int(await visit.page.locator(selector).evaluate("each => each.scrollWidth - each.clientWidth"))
 
 
 # --- language and looks
@@ -78,10 +80,8 @@ async def test_the_language_is_switched_and_remembered(visit: Visit, shop: Shop)
     await expect(visit.at("health")).to_have_text(WORKS)
 
 
-async def test_kinds_and_states_are_called_as_everywhere_else(quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address)
-    await is_live(visit)
+async def test_kinds_and_states_are_called_as_everywhere_else(quiet: Hub, quiet_visit: Visit) -> None:
+    visit = quiet_visit
     kinds = [event(number, kind=kind) for number, kind in enumerate(Kind)]
     states = [event(100 + number, state=state) for number, state in enumerate(State)]
     await publish(quiet, kinds + states)
@@ -94,10 +94,8 @@ async def test_kinds_and_states_are_called_as_everywhere_else(quiet: Hub, new_si
         await visit.at("language").click()
 
 
-async def test_every_command_has_a_name(quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address)
-    await is_live(visit)
+async def test_every_command_has_a_name(quiet: Hub, quiet_visit: Visit) -> None:
+    visit = quiet_visit
     commands = [each.__struct_config__.tag for each in get_args(AnyCommand)]
     await publish(quiet, [refused(number, command) for number, command in enumerate(commands)])
     for number in range(len(commands)):
@@ -118,11 +116,9 @@ def refused(number: int, command: str) -> DocumentEvent:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_text_has_enough_contrast(scheme: str, quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
+async def test_every_text_has_enough_contrast(scheme: str, quiet: Hub, quiet_site: Site, visitor: Visitor) -> None:
     """WCAG 2 AA: 4.5 to 1."""
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address, color_scheme=scheme, reduced_motion="reduce")
-    await is_live(visit)
+    visit = await live(await visitor(quiet_site.address, color_scheme=scheme, reduced_motion="reduce"))
     await publish(quiet, [event(number, state=state) for number, state in enumerate(State)])
     await expect(visit.row(f"N-{len(State) - 1}")).to_be_visible()
     found = await visit.page.evaluate(CONTRASTS)
@@ -153,8 +149,7 @@ CONTRASTS = """() => {
 
 
 async def test_nothing_moves_for_those_who_want_no_motion(shop: Shop, site: Site, visitor: Visitor) -> None:
-    visit = await visitor(site.address, reduced_motion="reduce")
-    await is_live(visit)
+    visit = await live(await visitor(site.address, reduced_motion="reduce"))
     await send(shop, shop.order(shop.source))
     row = visit.row(shop.source)
     await expect(row).to_have_css("animation-name", "none")
@@ -235,10 +230,8 @@ async def test_markup_in_a_document_is_shown_as_text(visit: Visit, shop: Shop) -
     assert visit.complaints == []
 
 
-async def test_an_amount_beyond_a_javascript_number_is_exact(quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address)
-    await is_live(visit)
+async def test_an_amount_beyond_a_javascript_number_is_exact(quiet: Hub, quiet_visit: Visit) -> None:
+    visit = quiet_visit
     one = event(1)
     assert one.document is not None
     document = msgspec.structs.replace(one.document, totals=Totals(payable=999_999_999_999_999_999))
@@ -246,10 +239,8 @@ async def test_an_amount_beyond_a_javascript_number_is_exact(quiet: Hub, new_sit
     await expect(visit.cell("N-1", "payable")).to_have_text("۹۹۹٬۹۹۹٬۹۹۹٬۹۹۹٬۹۹۹٬۹۹۹ ریال")
 
 
-async def test_the_rows_are_bounded(quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address)
-    await is_live(visit)
+async def test_the_rows_are_bounded(quiet: Hub, quiet_visit: Visit) -> None:
+    visit = quiet_visit
     await publish(quiet, [event(number) for number in range(260)])
     await expect(visit.rows).to_have_count(200)
     await publish(quiet, [event(1_000)])
@@ -257,10 +248,8 @@ async def test_the_rows_are_bounded(quiet: Hub, new_site: NewSite, visitor: Visi
     await expect(visit.rows).to_have_count(200)
 
 
-async def test_an_event_of_the_past_changes_nothing(quiet: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    site = await new_site(quiet, public_status=True)
-    visit = await visitor(site.address)
-    await is_live(visit)
+async def test_an_event_of_the_past_changes_nothing(quiet: Hub, quiet_visit: Visit) -> None:
+    visit = quiet_visit
     old, held = event(1), event(1, state=State.HELD)
     assert held.document is not None
     newer = msgspec.structs.replace(held, step=2, document=msgspec.structs.replace(held.document, step=2))
@@ -438,6 +427,17 @@ async def test_a_key_is_asked_for_where_the_page_isnt_public(
     assert await visit.page.evaluate("[sessionStorage.length, localStorage.length]") == [0, 0]
 
 
+async def test_a_storys_address_waits_for_the_key(hub: Hub, new_site: NewSite, visitor: Visitor) -> None:
+    locked = await new_site(hub)
+    shop = await open_shop(hub, locked.address)
+    sent = await send(shop, shop.order(shop.source))
+    visit = await visitor(f"{locked.address}/#{sent['document_id']}")
+    await expect(visit.at("key")).to_be_focused()
+    await expect(visit.at("story")).to_be_hidden()
+    await give(visit, token_of(shop.client.token))
+    await expect(visit.at("story").get_by_role("heading", name=shop.source)).to_be_visible()
+
+
 async def give(visit: Visit, key: str) -> None:
     await visit.at("key").fill(key)
     await visit.page.keyboard.press("Enter")
@@ -473,8 +473,7 @@ async def test_a_revoked_key_ends_the_visit(hub: Hub, new_site: NewSite, visitor
 async def test_a_lost_connection_is_told_and_heals(hub: Hub, site: Site, new_site: NewSite, visitor: Visitor) -> None:
     own = await new_site(hub, public_status=True)
     shop = await open_shop(hub, site.address)
-    visit = await visitor(own.address)
-    await is_live(visit)
+    visit = await live(await visitor(own.address))
     await send(shop, beyond_credit(shop, f"{shop.source}-1"))
     await expect(visit.cell(f"{shop.source}-1", "state")).to_have_text(HELD)
     await own.stop()
@@ -487,7 +486,6 @@ async def test_a_lost_connection_is_told_and_heals(hub: Hub, site: Site, new_sit
     first = await shop.client.get(f"/v1/documents?source_id={shop.source}-1")
     await shop.client.post(f"/v1/documents/{first.body['items'][0]['id']}/approve?wait=decision")
     await own.start()
-    await visit.at("retry").click()
     await expect(visit.row(f"{shop.source}-2")).to_have_attribute("data-id", str(sent["document_id"]))
     await expect(visit.cell(f"{shop.source}-1", "state")).to_have_text("تأییدشده")
     await expect(visit.row(f"{shop.source}-1")).to_have_count(1)
@@ -497,15 +495,65 @@ async def test_a_lost_connection_is_told_and_heals(hub: Hub, site: Site, new_sit
     assert any(told.startswith(NO_ANSWER) for told in visit.complaints)
 
 
-async def test_a_lost_connection_heals_by_itself(hub: Hub, new_site: NewSite, visitor: Visitor) -> None:
-    own = await new_site(hub, public_status=True)
-    visit = await visitor(own.address)
-    await is_live(visit)
+async def test_events_kafka_has_no_more_are_made_up_for(
+    quiet: Hub, shop: Shop, new_site: NewSite, visitor: Visitor
+) -> None:
+    own = await new_site(quiet, public_status=True)
+    visit = await live(await visitor(own.address))
+    await publish(quiet, [event(number) for number in range(3)])
+    await expect(visit.row("N-2")).to_be_visible()
+    await own.stop()
+    await publish(quiet, [event(number) for number in range(50)])
+    await delete_events(quiet)
+    await comes_back_with_the_latest(visit, own, shop)
+    await expect(visit.row("N-2")).to_have_count(0)
+
+
+async def delete_events(hub: Hub) -> None:
+    """Do what Kafka does to events older than it keeps."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=hub.kafka.bootstrap)
+    await admin.start()
+    try:
+        topic = hub.kafka.topic(topics.EVENTS)
+        everything = RecordsToDelete(before_offset=-1)
+        await admin.delete_records(
+            {TopicPartition(topic, partition): everything for partition in range(topics.EVENTS.partitions)}
+        )
+    finally:
+        await admin.close()
+
+
+async def test_a_feed_made_anew_is_followed_from_its_beginning(
+    hub: Hub, quiet: Hub, topic_prefix: str, shop: Shop, new_site: NewSite, visitor: Visitor
+) -> None:
+    own = await new_site(quiet, public_status=True)
+    await publish(quiet, [event(number) for number in range(30)])
+    visit = await live(await visitor(own.address))
+    await own.stop()
+    anew = msgspec.structs.replace(hub.kafka, prefix=topic_prefix)
+    await create_topics(anew)
+    own.hub = dataclasses.replace(quiet, kafka=anew)
+    await comes_back_with_the_latest(visit, own, shop)
+
+
+async def test_after_long_away_the_latest_are_read_anew(
+    quiet: Hub, shop: Shop, new_site: NewSite, visitor: Visitor
+) -> None:
+    own = await new_site(quiet, public_status=True)
+    visit = await live(await visitor(own.address))
     await own.stop()
     await expect(visit.at("connection")).to_have_text("قطع شده")
-    await own.start()
-    await expect(visit.at("lost-text")).to_have_text("دوباره وصل شد.")
-    await is_live(visit)
+    await visit.page.clock.set_system_time(utc_now() + timedelta(minutes=11))
+    await comes_back_with_the_latest(visit, own, shop)
+
+
+async def comes_back_with_the_latest(visit: Visit, site: Site, shop: Shop) -> None:
+    """The page's server comes back, and shows an order of which its feed tells nothing."""
+    await send(shop, shop.order(shop.source))
+    await site.start()
+    await visit.at("retry").dispatch_event("click")
+    await expect(visit.row(shop.source)).to_be_visible()
+    await live(visit)
 
 
 async def test_what_is_wrong_is_told_in_words(

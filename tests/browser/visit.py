@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from hub.api.app import Served, build, serve
 from hub.api.settings import ApiSettings
@@ -22,7 +22,7 @@ class Site:
     """An API server that can be stopped, and started again at the same address."""
 
     def __init__(self, hub: Hub, **settings: Any) -> None:
-        self._hub = hub
+        self.hub = hub
         self._settings = ApiSettings(port=free_port(), **settings)
         self._served: Served | None = None
 
@@ -31,7 +31,7 @@ class Site:
         return f"http://{self._settings.host}:{self._settings.port}"
 
     async def start(self) -> None:
-        hub = self._hub
+        hub = self.hub
         self._served = await serve(build(hub.store, hub.producer, hub.kafka, hub.rules, self._settings), self._settings)
 
     async def stop(self) -> None:
@@ -82,3 +82,9 @@ class Visit:
         """Open a document's story; the dialog."""
         await self.row(source_id).click()
         return self.at("story")
+
+
+async def live(visit: Visit) -> Visit:
+    """The visit, once the page follows what happens."""
+    await expect(visit.page.locator("body")).to_have_attribute("data-connection", "live")
+    return visit

@@ -6,6 +6,7 @@
  */
 
 const MOST_ROWS = 200;
+/** So many documents are kept in mind beyond those listed, for the filters; now and then twice as many. */
 const MOST_KEPT = 1000;
 const MOST_LINES = 200;
 const FIRST_PAGE = 50;
@@ -233,11 +234,11 @@ const DIGITS_DATE = { year: "numeric", month: "2-digit", day: "2-digit" };
 const NAMED_DATE = { year: "numeric", month: "short", day: "numeric" };
 
 const FORMATS = [
-  { number: new Intl.NumberFormat("fa-IR"), clock: inTehran("fa-IR", CLOCK), day: "fa-IR-u-ca-persian" },
-  { number: new Intl.NumberFormat("en-GB"), clock: inTehran("en-GB", CLOCK), day: "fa-IR-u-ca-persian-nu-latn" },
+  { number: new Intl.NumberFormat("fa-IR"), clock: inTehran("fa-IR", CLOCK), jalali: "fa-IR-u-ca-persian" },
+  { number: new Intl.NumberFormat("en-GB"), clock: inTehran("en-GB", CLOCK), jalali: "fa-IR-u-ca-persian-nu-latn" },
 ];
-const GREGORIAN = [inTehran("en-GB", NAMED_DATE), inTehran("en-GB", NAMED_DATE)];
-const JALALI = FORMATS.map((format) => inTehran(format.day, DIGITS_DATE));
+const JALALI = FORMATS.map((format) => inTehran(format.jalali, DIGITS_DATE));
+const GREGORIAN = inTehran("en-GB", NAMED_DATE);
 
 function inTehran(locale, options) {
   return new Intl.DateTimeFormat(locale, { timeZone: "Asia/Tehran", ...options });
@@ -245,7 +246,7 @@ function inTehran(locale, options) {
 
 /** The day in the language's own calendar, then in the other. */
 function days(moment) {
-  const both = [JALALI[language].format(moment), GREGORIAN[language].format(moment)];
+  const both = [JALALI[language].format(moment), GREGORIAN.format(moment)];
   return language === PERSIAN ? both : both.reverse();
 }
 
@@ -301,9 +302,9 @@ function plain(text) {
 const $ = (id) => document.getElementById(id);
 
 /** An element; children that are texts become text nodes, null and undefined are left out. */
-function element(name, attributes, ...children) {
+function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes ?? {})) {
+  for (const [key, value] of Object.entries(attributes)) {
     if (value !== undefined) made.setAttribute(key, value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
@@ -311,8 +312,8 @@ function element(name, attributes, ...children) {
 }
 
 /** A code, a number or another's words: its direction is its own business, whatever stands around it. */
-function bdi(text, attributes) {
-  return element("bdi", attributes, text);
+function bdi(text) {
+  return element("bdi", {}, text);
 }
 
 /** Sets a text only if it changes, so that screen readers aren't told the same thing again. */
@@ -373,6 +374,11 @@ async function ask(path, { headers = {}, signal = AbortSignal.timeout(ANSWER_MS)
   return response;
 }
 
+/** What a problem+json says; the `otherwise` of our words if there is none. */
+function problemText(problem, otherwise) {
+  return problem?.detail && problem.detail_fa ? sentence(problem.detail_fa, problem.detail) : say(otherwise);
+}
+
 async function askJson(path) {
   return exactJson(await (await ask(path)).text());
 }
@@ -389,7 +395,7 @@ function exactJson(text) {
 /**
  * By document id.
  *
- * `doc` is the document, null if only a refused command is known; `refusal` is the event of a command refused since it
+ * `doc` is the document without its lines, null if only a refused command is known; `refusal` is the event of a command refused since it
  * last changed. `at` is when something last happened; `place` is the moment by which it is listed: null, or behind `at`,
  * while the list is held. `row` is null unless listed; it `isStale` until it shows what is known, and `isFresh` if that is
  * to be noticed.
@@ -411,7 +417,7 @@ function entryOf(id, source, sourceId) {
 function takeDocument(doc) {
   const entry = entryOf(doc.id, doc.source, doc.source_id);
   if (entry.doc && entry.doc.step >= doc.step) return false;
-  entry.doc = doc;
+  entry.doc = { ...doc, lines: [] }; // the story reads the lines, there may be thousands
   entry.refusal = null;
   entry.at = Date.parse(doc.changed_at);
   entry.isStale = true;
@@ -435,7 +441,7 @@ function onEvent(event) {
   entry.isFresh = true;
   changedSince.count += 1;
   changedSince.last = entry;
-  if (entries.size > MOST_KEPT) forgetOldest();
+  if (entries.size > 2 * MOST_KEPT) forgetOldest();
   drawSoon();
   announceSoon();
   countSoon();
@@ -444,23 +450,24 @@ function onEvent(event) {
 
 function forgetOldest() {
   const byAge = [...entries.values()].sort((one, other) => other.at - one.at);
-  for (const entry of byAge.slice(MOST_KEPT)) {
-    entries.delete(entry.id);
-    entry.row?.remove();
-  }
+  byAge.slice(MOST_KEPT).forEach(forget);
 }
 
-function forgetAll() {
-  entries.clear();
-  $("rows").replaceChildren();
+function forget(entry) {
+  entries.delete(entry.id);
+  entry.row?.remove();
 }
 
-/** Read the latest documents; those that changed while nobody told us are shown as news. */
+/** Read the latest documents. What changed while nobody told us is news; what isn't among them may have changed too. */
 async function readLatest() {
-  const before = entries.size > 0;
   const page = await askJson(`/v1/documents?limit=${FIRST_PAGE}`);
+  const latest = new Set(page.items.map((doc) => doc.id));
+  const isNews = entries.size > 0;
+  for (const entry of [...entries.values()]) {
+    if (!latest.has(entry.id)) forget(entry);
+  }
   for (const doc of page.items) {
-    if (takeDocument(doc)) entries.get(doc.id).isFresh = before;
+    if (takeDocument(doc)) entries.get(doc.id).isFresh = isNews;
   }
   for (const entry of entries.values()) entry.place = entry.at;
   isRead = true;
@@ -469,6 +476,7 @@ async function readLatest() {
 
 // --- the list
 
+/** Whether the list was read, and nothing was missed since. */
 let isRead = false;
 let isPaused = false;
 let wantedState = "";
@@ -607,7 +615,8 @@ async function readCounts() {
   try {
     counts = await askJson("/v1/documents/counts");
   } catch {
-    return; // the old figures stay; health tells what is wrong
+    countSoon(); // the old figures stay meanwhile; health tells what is wrong
+    return;
   }
   drawTiles();
 }
@@ -680,8 +689,8 @@ function setList(list, texts) {
 }
 
 function drawTitle() {
-  const isWell = document.body.dataset.health === "ok" && connection === "live";
-  document.title = (isWell ? "" : "⚠ ") + say("title");
+  const isTroubled = connection === "lost" || (health !== undefined && document.body.dataset.health !== "ok");
+  document.title = (isTroubled ? "⚠ " : "") + say("title");
 }
 
 // --- the connection
@@ -728,11 +737,14 @@ async function follow() {
     try {
       await followOnce(() => (failures = 0));
     } catch (error) {
-      if (error instanceof Refused && (error.status === 401 || error.status === 403)) {
+      if (error.status === 401 || error.status === 403) {
         await newKey(error);
         continue;
       }
-      if (error instanceof Refused && error.status === 400) lastId = ""; // a feed that was made anew
+      if (error.status === 400 && lastId) {
+        lastId = ""; // of a feed that was made anew
+        continue;
+      }
     }
     setConnection("lost");
     await pause(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2));
@@ -765,16 +777,21 @@ async function followOnce(connected) {
     if (Date.now() - lastHeard > LONG_AWAY_MS) lastId = "";
     const response = await ask("/v1/live", { headers: lastId ? { "Last-Event-ID": lastId } : {}, signal: cut.signal });
     heard();
-    if (!lastId) await readLatest();
+    if (!lastId) isRead = false;
+    if (!isRead) await readLatest();
     connected();
     keepKey();
     setConnection("live");
     countSoon();
+    if (storyId === null) onAddress();
+    else readStorySoon();
     for await (const message of messages(response.body)) {
       heard();
       lastId = message.id || lastId;
-      if (message.name === "lost") await readLatest();
-      else if (message.data) onEvent(exactJson(message.data));
+      if (message.name === "lost") {
+        isRead = false;
+        await readLatest();
+      } else if (message.data) onEvent(exactJson(message.data));
     }
   } finally {
     clearTimeout(silence);
@@ -823,18 +840,19 @@ async function newKey(refused) {
   lastId = "";
   isRead = false;
   counts = null;
-  forgetAll();
+  [...entries.values()].forEach(forget);
   drawTiles();
   setConnection("locked");
   drawKeyTrouble();
+  $("story").close();
   $("key").focus();
   await new Promise((resolve) => (keyGiven = resolve));
 }
 
 function drawKeyTrouble() {
-  const { status, problem } = keyTrouble ?? {};
-  const told = status === 403 && problem ? sentence(problem.detail_fa, problem.detail) : say("key_wrong");
-  setText($("key-problem"), keyTrouble ? told : "");
+  const isForbidden = keyTrouble?.status === 403;
+  const text = isForbidden ? problemText(keyTrouble.problem, "key_wrong") : say("key_wrong");
+  setText($("key-problem"), keyTrouble ? text : "");
 }
 
 function onKey(event) {
@@ -893,12 +911,14 @@ function onStoryClosed() {
   const row = entries.get(storyId)?.row;
   storyId = null;
   story = null;
+  if (connection === "locked") return; // with a key it will be opened again
   if (history.state?.isStory) history.back();
   else if (location.hash) history.replaceState(null, "", location.pathname);
   row?.querySelector(".open").focus({ preventScroll: true });
 }
 
 function onAddress() {
+  if (connection === "locked") return;
   const id = location.hash.slice(1);
   if (/^[0-9a-f-]{36}$/.test(id)) openStory(id);
   else $("story").close();
@@ -916,7 +936,7 @@ function drawStory() {
     ...[
       doc && summaryOf(doc),
       story === null && element("p", { class: "dim" }, say("asking")),
-      story?.problem && element("p", { class: "notice" }, storyTrouble(story.problem)),
+      story?.problem && element("p", { class: "notice" }, problemText(story.problem, "story_failed")),
       story && !story.problem && !steps.length && element("p", { class: "dim" }, say("undecided")),
       doc?.reasons?.length && reasonsOf(doc.reasons, TONES[doc.state]),
       steps.length && historyOf(steps, doc?.reasons),
@@ -926,10 +946,6 @@ function drawStory() {
       doc && particularsOf(doc),
     ].filter(Boolean),
   );
-}
-
-function storyTrouble(problem) {
-  return problem.detail ? sentence(problem.detail_fa, problem.detail) : say("story_failed");
 }
 
 function summaryOf(doc) {
@@ -1160,7 +1176,6 @@ function begin() {
   });
   setInterval(() => document.hidden || askHealthSoon(), HEALTH_MS);
   askHealthSoon();
-  onAddress();
   follow();
 }
 
