@@ -17,6 +17,7 @@ from schemas.codec import Undecodable
 from schemas.deadletters import DeadLetter
 from schemas.topics import Topic, all_topics
 
+ID_HEADER = "dead-letter-id"
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 
@@ -84,8 +85,13 @@ async def _values(client: Any, topic: str, latest: int | None) -> AsyncIterator[
         ends = await client.end_offsets(partitions)
     for each in partitions:
         client.seek(each, begins[each] if latest is None else max(begins[each], ends[each] - latest))
+    silent = 0
     while [each for each in partitions if await client.position(each) < ends[each]]:
-        for records in (await client.getmany(timeout_ms=1_000)).values():
+        batches = await client.getmany(timeout_ms=1_000)
+        silent = 0 if batches else silent + 1
+        if silent > ANSWER_SECONDS:
+            raise TimeoutError(f"no record of {topic} came for {ANSWER_SECONDS:g} s")
+        for records in batches.values():
             for record in records:
                 yield record.value or b""
 
@@ -105,10 +111,11 @@ def origin(kafka: Kafka, letter: DeadLetter) -> Topic:
 async def replay(kafka: Kafka, letters: Sequence[DeadLetter]) -> None:
     """Send the original messages again, byte for byte, to the topics and partitions they stood on.
 
-    Returns after Kafka's acknowledgement. Raises NotReplayable (then nothing was sent) or Unavailable.
+    Their headers are the original ones and :data:`ID_HEADER`, which names the letter. Returns after Kafka's
+    acknowledgement. Raises NotReplayable (then nothing was sent) or Unavailable.
     """
     messages = [
-        Outgoing(origin(kafka, letter), letter.key, letter.value, letter.headers, letter.partition)
+        Outgoing(origin(kafka, letter), letter.key, letter.value, _headers(letter), letter.partition)
         for letter in letters
     ]
     producer = Producer(kafka)
@@ -116,3 +123,9 @@ async def replay(kafka: Kafka, letters: Sequence[DeadLetter]) -> None:
         await producer.publish(messages)
     finally:
         await producer.stop()
+
+
+def _headers(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
+    """A message that was sent again before and failed again names the letter of its last failure."""
+    original = tuple((name, value) for name, value in letter.headers if name != ID_HEADER)
+    return (*original, (ID_HEADER, letter.id.encode()))

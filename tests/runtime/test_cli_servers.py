@@ -421,7 +421,7 @@ async def test_dead_letters_are_listed_shown_and_replayed_byte_for_byte(hub: Hub
     assert await values(bus) == []
     code, out, err = await hub("dead-letters", "replay", first)
     assert (code, out, err) == (0, f"{first} to {bus.prefix}documents.commands 2\n", "1 sent again.\n")
-    assert await values(bus) == [(2, b"\xffkey", bad, (("trace", b"00-1"),))]
+    assert await values(bus) == [(2, b"\xffkey", bad, (("trace", b"00-1"), (letters.ID_HEADER, first.encode())))]
     code, _, err = await hub("dead-letters", "replay", "--all")
     assert (code, err) == (0, "2 sent again.\n")
     assert [value for _, _, value, _ in await values(bus)] == [bad, bad, good]

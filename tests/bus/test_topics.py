@@ -1,0 +1,82 @@
+"""The declared topics are made once, and whatever is not as declared is told with its remedy."""
+
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from hub.bus.admin import wait_until_ready
+from hub.bus.errors import Unavailable
+from hub.bus.producer import Outgoing, Producer
+from hub.bus.settings import Kafka
+from hub.bus.topics import admin, check_topics, create_topics
+from schemas import topics
+from tests.conftest import free_port
+
+NAMES = [topic.name for topic in topics.all_topics()]
+
+
+async def test_what_is_missing_is_made_once(bare: Kafka) -> None:
+    missing = await check_topics(bare)
+    assert len(missing) == len(NAMES)
+    assert all("is missing; `hub topics create` makes it" in problem for problem in missing)
+    assert await create_topics(bare) == [bare.prefix + name for name in NAMES]
+    assert await create_topics(bare) == []
+    assert await check_topics(bare) == []
+
+
+async def test_many_at_once_make_them_once(bare: Kafka) -> None:
+    made = await asyncio.gather(*(create_topics(bare) for _ in range(4)))
+    assert {name for names in made for name in names} == {bare.prefix + name for name in NAMES}
+    assert await check_topics(bare) == []
+
+
+async def test_a_new_topic_takes_records_at_once(bus: Kafka) -> None:
+    producer = Producer(bus)
+    try:
+        await producer.publish([Outgoing(topic, b"k", b"v") for topic in topics.all_topics()])
+    finally:
+        await producer.stop()
+
+
+async def test_what_is_not_as_declared_is_told(bus: Kafka) -> None:
+    name, wrong = bus.topic(topics.COMMANDS), bus.topic(topics.EVENTS)
+    async with admin(bus) as client:
+        await client.delete_topics([name])
+    async with asyncio.timeout(60):
+        while name in await names(bus):
+            await asyncio.sleep(0.02)
+    client = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    await client.start()
+    try:
+        await client.create_topics([NewTopic(name, 3, 1, topic_configs=topics.COMMANDS.config())])
+        changed = {**topics.EVENTS.config(), "retention.ms": "1000"}
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, wrong, changed)])
+    finally:
+        await client.close()
+    problems = await check_topics(bus)
+    assert len(problems) == 2
+    assert f"topic {name} has 3 partitions, declared are 4" in problems[0]
+    assert f"topic {wrong}: retention.ms is 1000, declared is 2592000000" in problems[1]
+
+
+async def names(bus: Kafka) -> set[str]:
+    async with admin(bus) as client:
+        return set(await client.list_topics())
+
+
+async def test_copies_that_no_broker_can_keep_are_refused(bare: Kafka) -> None:
+    three = Kafka(bare.bootstrap, prefix=bare.prefix, replication=3, min_isr=2)
+    with pytest.raises(Unavailable, match="InvalidReplicationFactor"):
+        await create_topics(three)
+
+
+async def test_a_cluster_that_is_away_is_told(bare: Kafka) -> None:
+    away = Kafka(f"127.0.0.1:{free_port()}", prefix=bare.prefix)
+    for work in (create_topics, check_topics):
+        with pytest.raises(Unavailable):
+            await work(away)
+    with pytest.raises(TimeoutError):
+        await wait_until_ready(away, 0.3)
+    await wait_until_ready(bare, 30)
