@@ -273,6 +273,10 @@ class Connector(ABC, Generic[_SpecT]):
         it and starts a new one after a pause.
         """
 
+    def vitals(self) -> Mapping[str, int]:
+        """How the instance gets on, in whole numbers by name: what waits, lags in seconds."""
+        return {}
+
 
 @dataclass(slots=True)
 class Outage:
@@ -282,19 +286,20 @@ class Outage:
     logger: logging.Logger
     first_pause: float = 0.2
     longest_pause: float = 30.0
-    _down: bool = field(default=False, init=False)
+    reason: str | None = field(default=None, init=False)
+    """Why it is away, as it was first told; None while it is there."""
 
     def down(self, error: Exception) -> None:
         """It is away; says so unless it was known."""
-        if not self._down:
+        if self.reason is None:
             self.logger.error("%s is away: %s", self.of, error)
-        self._down = True
+            self.reason = str(error)
 
     def up(self) -> None:
         """It is there; says so if it was away."""
-        if self._down:
+        if self.reason is not None:
             self.logger.info("%s is back", self.of)
-        self._down = False
+        self.reason = None
 
     async def waited_out(self, action: Callable[[], Awaitable[_T]]) -> _T:
         """The action's result, however often it has to be tried: on Retryable again after a pause that doubles, from
