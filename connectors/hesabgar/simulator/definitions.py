@@ -481,6 +481,11 @@ def _create_schema(session: Session, statement: n.CreateSchema, transaction: Tra
 def _create_principal(session: Session, statement: n.CreatePrincipal, transaction: Transaction) -> None:
     database, server = session.database, session.server
     key = statement.name.lower()
+    if statement.kind == "password":
+        if key not in server.logins:
+            raise SqlError(15151, f"Cannot alter the login '{statement.name}', because it does not exist.")
+        server.logins[key] = statement.detail
+        return
     if statement.kind == "login":
         if key in server.logins:
             raise SqlError(15025, f"The server principal '{statement.name}' already exists.")

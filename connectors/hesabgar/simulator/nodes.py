@@ -593,7 +593,7 @@ class CreateSchema(Statement):
 
 @dataclass(slots=True, eq=False)
 class CreatePrincipal(Statement):
-    """role, login or user."""
+    """role, login, user, or password (of a login there is)."""
 
     kind: str
     name: str

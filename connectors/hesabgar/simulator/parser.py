@@ -1137,7 +1137,7 @@ class Parser:
             name = self._identifier()
             return n.CreatePrincipal("role", name, self._identifier() if self._accept("authorization") else "")
         if self._accept("login"):
-            return self._login()
+            return self._login("login")
         if self._accept("user"):
             name = self._identifier()
             login = name
@@ -1152,7 +1152,7 @@ class Parser:
             return self._index(unique)
         raise self._error()
 
-    def _login(self) -> n.Statement:
+    def _login(self, kind: str) -> n.Statement:
         name = self._identifier()
         self._expect("with", "password", "=")
         if self._token.kind != "string":
@@ -1162,7 +1162,7 @@ class Parser:
             self._identifier()
             self._expect("=")
             self._take()
-        return n.CreatePrincipal("login", name, password)
+        return n.CreatePrincipal(kind, name, password)
 
     def _index(self, unique: bool) -> n.Statement:
         name = self._identifier()
@@ -1305,7 +1305,7 @@ class Parser:
             self._expect("member")
             return n.AlterRole(role, self._identifier(), add)
         if self._accept("login"):
-            return self._login()
+            return self._login("password")
         self._expect("table")
         name = self._name()
         if self._accept("with", "check") or self._accept("with", "nocheck") or self._accept("add"):
