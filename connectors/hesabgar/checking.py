@@ -13,7 +13,8 @@ MINIMUM: Final = 12
 CONTRACT: Final = 1
 
 _SERVER: Final = (
-    "SELECT CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')), CONVERT(nvarchar(128), SERVERPROPERTY('Edition')), "
+    "SELECT CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')), "
+    "CONVERT(nvarchar(128), SERVERPROPERTY('Edition')), "
     "CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation'))"
 )
 _COLUMNS: Final = (

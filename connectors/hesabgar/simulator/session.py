@@ -918,7 +918,7 @@ class Session:
             raise SqlError(
                 911, f"Database '{statement.database}' does not exist. Make sure that the name is entered correctly."
             )
-        await self.sink.info(5701, f"Changed database context to '{self.database.name}'.", 10)
+        await self.sink.info(5701, f"Changed database context to '{self.database.name}'.", 0)
         await self.told(None)
 
     async def _insert(self, statement: n.Insert) -> None:
