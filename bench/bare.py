@@ -2,7 +2,8 @@
 
 No Faust and none of our rules: a price times a quantity, stock and credit compared. It is KAFKA.md's bare loop: known
 commands looked up, account and stock rows locked, documents, lines, reservations and decisions by COPY, stock and
-credit updated, all in one transaction; then the events produced by an idempotent producer and acknowledged.
+credit updated, all in one transaction; then the events produced by an idempotent producer and acknowledged. Nothing
+of it is tuned: arrays as parameters, CPython's own thresholds of the garbage collector, one batch after the other.
 """
 
 from collections.abc import Sequence

@@ -129,7 +129,11 @@ def tell(results: Results, console: Console) -> None:
         headings = ("loop", "documents/s", "processor time of a document, µs", "cores busy with other work")
         show(console, "", table(console, headings, _sample_rows(results)))
     if results.others is not None and results.others > QUIET:
-        show(console, "", "The machine was busy with other work: only the ratios of this run are worth looking at.")
+        show(
+            console,
+            "",
+            "The machine was busy with other work meanwhile: for figures to keep, run this again when it is quiet.",
+        )
 
 
 def _rows(results: Results) -> Iterable[tuple[str, str, str]]:

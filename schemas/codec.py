@@ -40,7 +40,7 @@ def encode_event(event: DocumentEvent) -> tuple[bytes, bytes | None]:
 
 def decode_command(data: bytes) -> AnyCommand:
     """A command. Raises :exc:`Undecodable`, also for a text with a NUL: PostgreSQL keeps none, so no code has one."""
-    if b"\\u0000" in data and _NUL.search(data):
+    if b"\\" in data and _NUL.search(data):
         raise Undecodable("a text contains a NUL character")
     command: AnyCommand = _decode(_command_decoder, data)
     return command

@@ -36,8 +36,12 @@ def code(text: str) -> str:
 
 def is_code(text: str, limit: int) -> bool:
     """Whether a text can be a code: 1 to ``limit`` characters, each printable or the ZWNJ of words like «قهوه‌ای»."""
-    shown = text if text.isprintable() else text.replace(_ZWNJ, "")
-    return len(text) <= limit and shown != "" and shown.isprintable()
+    if not 0 < len(text) <= limit:
+        return False
+    if text.isprintable():
+        return True
+    shown = text.replace(_ZWNJ, "")
+    return shown != "" and shown.isprintable()
 
 
 def persian_digits(value: object) -> str:

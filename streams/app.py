@@ -44,7 +44,7 @@ class Streams:
 def build(settings: StreamSettings, store: Store, producer: Producer, *, probe: Probe = no_probe) -> Streams:
     """The app with its agents, not started."""
     kafka = settings.kafka
-    app = _app(kafka)
+    app = _app(kafka, settings.session_seconds)
     use_direct_drain(app)
     decide = Loop(
         "decide",
@@ -74,7 +74,7 @@ def _agent(app: Any, loop: Loop, names: list[str]) -> None:
     app.agent(channel, name=loop.name, concurrency=1)(body)
 
 
-def _app(kafka: Kafka) -> Any:
+def _app(kafka: Kafka, session_seconds: float) -> Any:
     options: dict[str, Any] = {}
     if kafka.user:
         options["broker_credentials"] = faust.SASLCredentials(
@@ -94,8 +94,8 @@ def _app(kafka: Kafka) -> Any:
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=0.5,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        broker_session_timeout=session_seconds,
+        broker_heartbeat_interval=session_seconds / 5,
         broker_max_poll_records=2_000,
         producer_request_timeout=30.0,
         stream_buffer_maxsize=BUFFER_RECORDS,

@@ -15,3 +15,5 @@ class StreamSettings(msgspec.Struct, frozen=True):
     within: float = 0.02
     sweep_seconds: float = 1.0
     report_seconds: float = 2.0
+    session_seconds: float = 10.0
+    """How long a worker that died silently keeps its partitions from the others."""

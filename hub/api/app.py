@@ -28,6 +28,8 @@ from hub.store.pool import Store
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ID = "{id:(?!(?:preview|counts)(?:/|$))[^{}/]+}"
+"""What may stand for a document's id: not the names of paths beside it, whose wrong methods are to get a 405."""
 _QUIET = ("/health", "/health/live", "/metrics")
 """Paths machines ask for every few seconds: not worth a line of the log each."""
 
@@ -49,9 +51,10 @@ def build(
     app.on_shutdown.append(_let_go)
     app.on_response_prepare.append(_head)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, bound(route), name=route.name)
+        path = route.path.replace("{id}", _ID)
+        app.router.add_route(route.method, path, bound(route), name=route.name)
         if route.method == "GET" and not route.streams:
-            app.router.add_route("HEAD", route.path, bound(route))
+            app.router.add_route("HEAD", path, bound(route))
     return app
 
 

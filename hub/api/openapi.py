@@ -155,10 +155,9 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _request_body(body: Body) -> dict[str, Any]:
-    content = {}
-    for media, schema in body.schemas.items():
-        own = {name: value for name, value in body.examples.items() if (name == media) == (media in body.examples)}
-        content[media] = {"schema": schema, "examples": _examples(own)}
+    content = {
+        name: {"schema": media.schema, "examples": _examples(media.examples)} for name, media in body.content.items()
+    }
     return {"description": body.description, "required": body.required, "content": content}
 
 

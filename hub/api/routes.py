@@ -32,7 +32,7 @@ from hub.api.examples import (
     STOCK,
 )
 from hub.api.parameters import LIMIT, TEXT_SCHEMA, Parameter, choice, code, cursor_parameter, day, plain
-from hub.api.routing import Body, Reply, Route
+from hub.api.routing import Body, Media, Reply, Route
 from hub.api.settings import ApiSettings
 from hub.api.written import AMENDMENT, BATCH_OR_ONE, NOTE_SCHEMA, PREVIEW
 from schemas.commands import Approve, Cancel, Refuse
@@ -61,7 +61,7 @@ _STATE = Parameter("state", choice(State), _words(State), "Only documents in thi
 _COMMAND_PROBLEMS = ("not-found", "command-refused", "undecided")
 
 
-def _command(name: str, handler: Any, summary: str, scope: str, description: str = "") -> Route:
+def _command(name: str, handler: Any, summary: str, scope: str) -> Route:
     return Route(
         "POST",
         f"/v1/documents/{{id}}/{name}",
@@ -73,14 +73,11 @@ def _command(name: str, handler: Any, summary: str, scope: str, description: str
             Reply(202, "Kafka has the command; it isn't decided yet.", Acceptance, examples={"accepted": ACCEPTED}),
             Reply(200, "Decided: the document as the command left it.", Acceptance, examples={"decided": DECIDED}),
         ),
-        description=description
-        or "Repeating it while the first is on its way is the same command. What the document's present state plainly "
-        "doesn't allow is refused at once.",
+        description="Repeating it while the first is on its way is the same command. What the document's present "
+        "state plainly doesn't allow is refused at once.",
         scope=scope,
         parameters=_WAIT,
-        body=Body(
-            {bodies.JSON: NOTE_SCHEMA}, "A note, kept with the decision.", required=False, examples={"note": NOTE}
-        ),
+        body=Body({bodies.JSON: Media(NOTE_SCHEMA, {"note": NOTE})}, "A note to keep with it.", required=False),
         problems=_COMMAND_PROBLEMS,
     )
 
@@ -118,9 +115,11 @@ ROUTES: Final[tuple[Route, ...]] = (
         parameters=_WAIT,
         headers={"traceparent": "W3C trace context; it goes along with the command and its event."},
         body=Body(
-            {bodies.JSON: BATCH_OR_ONE, bodies.NDJSON: {"type": "string"}},
+            {
+                bodies.JSON: Media(BATCH_OR_ONE, {"order": ORDER, "persian": PERSIAN_ORDER, "return": RETURN}),
+                bodies.NDJSON: Media({"description": "A DocumentRequest on each line."}, {"receipts": NDJSON_BODY}),
+            },
             "One document, an array of documents, or one document a line.",
-            examples={"order": ORDER, "persian": PERSIAN_ORDER, "return": RETURN, bodies.NDJSON: NDJSON_BODY},
         ),
         problems=("content-conflict", "command-refused"),
     ),
@@ -157,7 +156,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         description="Priced lines, tax, what is sellable, the account's credit, the outcome and its reasons. "
         "`source_id` may be left out; with that of a document that exists, its amendment is previewed.",
         scope="documents:read",
-        body=Body({bodies.JSON: PREVIEW}, "The document.", examples={"order": ORDER}),
+        body=Body({bodies.JSON: Media(PREVIEW, {"order": ORDER})}, "The document."),
     ),
     Route(
         "GET",
@@ -216,7 +215,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "that a repeated request is the same amendment. `source_id` may be left out.",
         scope="documents:write",
         parameters=_WAIT,
-        body=Body({bodies.JSON: AMENDMENT}, "The document as it is to be.", examples={"order": ORDER}),
+        body=Body({bodies.JSON: Media(AMENDMENT, {"order": ORDER})}, "The document as it is to be."),
         problems=(*_COMMAND_PROBLEMS, "content-conflict"),
     ),
     Route(

@@ -52,13 +52,19 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-class Body(msgspec.Struct, frozen=True):
-    """What a route's request carries: a schema (a struct, or JSON Schema as it is) by media type."""
+class Media(msgspec.Struct, frozen=True):
+    """One content type a body may have: its JSON Schema, and examples by name."""
 
-    schemas: Mapping[str, Any]
+    schema: Mapping[str, Any]
+    examples: Mapping[str, Any]
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a route's request carries, by content type."""
+
+    content: Mapping[str, Media]
     description: str
     required: bool = True
-    examples: Mapping[str, Any] = {}
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -320,7 +320,7 @@ class Feed:
         if any(at < floor for at, floor in zip(position, self._floor, strict=True)):
             return None
         self._readers.add(reader)
-        return []
+        return [event for event in self._ring if event.offset >= position[event.partition]]
 
     @contextlib.asynccontextmanager
     async def gap_consumer(self, position: list[int]) -> AsyncIterator[Any]:

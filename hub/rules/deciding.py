@@ -15,10 +15,9 @@ import msgspec
 from hub.rules import credit, reservation, tax
 from hub.rules.kinds import KINDS, credit_effect
 from hub.rules.settings import MAX_AMOUNT, MAX_CODE, CreditPolicy, Policy, RuleSettings, StockPolicy
-from hub.rules.validation import line_numbers, problems
+from hub.rules.validation import line_number, line_numbers, problems
 from schemas import ids
 from schemas.commands import (
-    Amend,
     AnyCommand,
     Approve,
     Cancel,
@@ -29,7 +28,6 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
-    Submit,
 )
 from schemas.dates import jalali, jalali_time
 from schemas.documents import (
@@ -38,6 +36,7 @@ from schemas.documents import (
     DocumentLine,
     DocumentRequest,
     Kind,
+    LineRequest,
     Posting,
     State,
     Totals,
@@ -60,6 +59,8 @@ AMENDABLE = frozenset(State) - {State.POSTING, State.POSTED}
 CANCELLABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED, State.POST_FAILED})
 EXPIRABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED})
 POSTABLE = frozenset({State.CLEARED, State.POST_FAILED})
+TAKING = CANCELLABLE | {State.POSTING}
+"""States in which a document keeps the goods it reserved."""
 VALID_ORIGINAL = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
 DROPPED = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 """States in which a document comes to nothing: it holds no goods, no credit, and takes nothing back as a return."""
@@ -89,7 +90,7 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
     found = Needs()
     for command in commands:
         found.documents.add(command.document_id)
-        if isinstance(command, Submit | Amend):
+        if isinstance(command, Content):
             _content_needs(command, found)
     return found
 
@@ -127,7 +128,7 @@ def decide(command: AnyCommand, snapshot: Snapshot, settings: RuleSettings, now:
     """The decision on one command, with its reasons; the snapshot then holds the document as it now is."""
     standing = snapshot.documents.get(command.document_id)
     try:
-        if isinstance(command, Submit | Amend):
+        if isinstance(command, Content):
             document, reasons = _content(command, standing, snapshot, settings, now)
         else:
             if standing is None:
@@ -272,12 +273,14 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
         rates_for, wrong = _rates(request, original, snapshot, settings)
     if wrong:
         return _Outcome(State.REJECTED, wrong, _as_sent(request))
-    priced, wrong = _price(request, rates_for, original, snapshot)
+    wanted = _wanted(request, snapshot)
+    given = reservation.allot([demand for demand in wanted if demand], snapshot.stock, policy.stock)
+    lines, wrong = _price(request, rates_for, original, snapshot, wanted, given)
     if wrong:
         return _Outcome(
             State.REJECTED, wrong, _as_sent(request), original_id=original.document_id if original else None
         )
-    return _settle(command, priced, original, snapshot, policy)
+    return _settle(command, lines, wanted, original, snapshot, policy)
 
 
 def _as_sent(request: DocumentRequest) -> tuple[DocumentLine, ...]:
@@ -316,22 +319,22 @@ def _unknown(request: DocumentRequest, snapshot: Snapshot) -> list[Reason]:
         code = getattr(request, field)
         if code is not None and not _has_warehouse(code, snapshot):
             wrong.append(reason("unknown_warehouse", at=field, code=code))
-    needs_warehouse = rule.takes_stock or rule.brings_stock
-    for index, (number, line) in enumerate(zip(line_numbers(request.lines), request.lines, strict=True)):
+    needs_warehouse = request.warehouse is None and (rule.takes_stock or rule.brings_stock)
+    for index, line in enumerate(request.lines):
         product = snapshot.products.get(line.product)
         if product is None or not product.active:
             code = "unknown_product" if product is None else "inactive_product"
-            wrong.append(reason(code, at=f"lines[{index}].product", line=number, code=line.product))
-        if line.warehouse is not None and not _has_warehouse(line.warehouse, snapshot):
-            wrong.append(reason("unknown_warehouse", at=f"lines[{index}].warehouse", line=number, code=line.warehouse))
-        if (
-            needs_warehouse
-            and line.warehouse is None
-            and request.warehouse is None
-            and (not product or product.stocked)
-        ):
-            wrong.append(reason("warehouse_missing", at=f"lines[{index}].warehouse", line=number))
+            wrong.append(_wrong_code(code, index, line, "product", line.product))
+        if line.warehouse is not None:
+            if not _has_warehouse(line.warehouse, snapshot):
+                wrong.append(_wrong_code("unknown_warehouse", index, line, "warehouse", line.warehouse))
+        elif needs_warehouse and (product is None or product.stocked):
+            wrong.append(_wrong_code("warehouse_missing", index, line, "warehouse"))
     return wrong
+
+
+def _wrong_code(why: str, index: int, line: LineRequest, field: str, code: str | None = None) -> Reason:
+    return reason(why, at=f"lines[{index}].{field}", line=line_number(index, line), code=code)
 
 
 def _has_warehouse(code: str, snapshot: Snapshot) -> bool:
@@ -387,19 +390,41 @@ def _rates(
     return (lambda product, _: tax.product_rates(products[product], general, exempt_party=exempt)), ()
 
 
+def _wanted(request: DocumentRequest, snapshot: Snapshot) -> list[reservation.Demand | None]:
+    """What each line wants of the stock; None for a service, and for every line of a kind that takes no goods."""
+    if not KINDS[request.kind].takes_stock:
+        return [None] * len(request.lines)
+    wanted: list[reservation.Demand | None] = []
+    products = snapshot.products
+    for line in request.lines:
+        warehouse = line.warehouse or request.warehouse
+        if warehouse and products[line.product].stocked:
+            wanted.append((StockKey(line.product, warehouse, line.attribute), line.quantity))
+        else:
+            wanted.append(None)
+    return wanted
+
+
 def _price(
-    request: DocumentRequest, rates_for: _RatesFor, original: Original | None, snapshot: Snapshot
+    request: DocumentRequest,
+    rates_for: _RatesFor,
+    original: Original | None,
+    snapshot: Snapshot,
+    wanted: Sequence[reservation.Demand | None],
+    given: Sequence[Decimal],
 ) -> tuple[list[DocumentLine], tuple[Reason, ...]]:
+    """The lines with their amounts and what each gets of the stock: ``given`` answers what is wanted, in its order."""
     wrong: list[Reason] = []
     priced: list[DocumentLine] = []
-    taxed = KINDS[request.kind].taxed
     prices = {(line.product, line.attribute): line.unit_price for line in original.lines} if original else {}
-    for index, (number, line) in enumerate(zip(line_numbers(request.lines), request.lines, strict=True)):
+    gets = iter(given)
+    for index, (line, demand) in enumerate(zip(request.lines, wanted, strict=True)):
+        number = line_number(index, line)
         price = line.unit_price
         if price is None:
             price = prices.get((line.product, line.attribute), snapshot.products[line.product].price)
         if price is None:
-            if taxed:
+            if KINDS[request.kind].taxed:
                 wrong.append(reason("price_missing", at=f"lines[{index}].unit_price", line=number, code=line.product))
                 continue
             price = 0
@@ -424,9 +449,10 @@ def _price(
                 payable=net + vat + duty,
                 vat_percent=rates.vat,
                 duty_percent=rates.duty,
+                reserved=next(gets) if demand else ZERO,
             )
         )
-    if sum(line.payable + line.discount for line in priced) > MAX_AMOUNT:
+    if sum([line.payable + line.discount for line in priced]) > MAX_AMOUNT:
         wrong.append(reason("amount_too_large", at="lines", limit=MAX_AMOUNT))
     if original is not None and not wrong:
         wrong.extend(_returnable(priced, original))
@@ -460,22 +486,22 @@ def _returnable(lines: Sequence[DocumentLine], original: Original) -> list[Reaso
 
 
 def _settle(
-    command: Content, priced: list[DocumentLine], original: Original | None, snapshot: Snapshot, policy: Policy
+    command: Content,
+    priced: list[DocumentLine],
+    wanted: Sequence[reservation.Demand | None],
+    original: Original | None,
+    snapshot: Snapshot,
+    policy: Policy,
 ) -> _Outcome:
     """Stock, the source's tax and credit, in this order: the first that forbids wins, those that hold add up."""
     request = command.document
     original_id = original.document_id if original else None
-    lines = priced
-    reasons: tuple[Reason, ...] = ()
-    if KINDS[request.kind].takes_stock:
-        lines, reasons, short = _reserve(priced, snapshot, policy.stock)
-        if short and policy.stock is StockPolicy.ALL_OR_NOTHING:
-            return _Outcome(State.REJECTED, reasons, tuple(lines), tax.totals(lines), original_id)
-        if policy.stock is StockPolicy.PARTIAL and not any(line.quantity for line in lines):
-            return _Outcome(State.REJECTED, reasons, tuple(lines), tax.totals(lines), original_id)
+    lines, reasons = _supplied(priced, wanted, snapshot, policy.stock)
     totals = tax.totals(lines)
+    if reasons and (policy.stock is StockPolicy.ALL_OR_NOTHING or not any(line.quantity for line in lines)):
+        return _Outcome(State.REJECTED, reasons, tuple(lines), totals, original_id)
     differences = _tax_differences(request, priced, policy)
-    if KINDS[request.kind].takes_stock and short and policy.stock is StockPolicy.BACKORDER:
+    if reasons and policy.stock is StockPolicy.BACKORDER:
         return _Outcome(State.BACKORDERED, (*reasons, *differences), tuple(lines), totals, original_id)
     effect = credit_effect(request)
     account = snapshot.accounts[request.account] if request.account else None
@@ -487,62 +513,61 @@ def _settle(
     return _Outcome(state, (*reasons, *differences, *credit_reasons), tuple(lines), totals, original_id)
 
 
-def _reserve(
-    priced: list[DocumentLine], snapshot: Snapshot, policy: StockPolicy
-) -> tuple[list[DocumentLine], tuple[Reason, ...], bool]:
-    """The lines with what each one gets; under the partial policy they are cut to it and priced again."""
-    products = snapshot.products
-    stocked = [line for line in priced if line.warehouse and products[line.product].stocked]
-    demands = [(StockKey(line.product, line.warehouse or "", line.attribute), line.quantity) for line in stocked]
-    given = reservation.allot(demands, snapshot.stock, policy)
-    gets = {line.number: take for line, take in zip(stocked, given, strict=True)}
-    short = any(take < line.quantity for line, take in zip(stocked, given, strict=True))
-    lines = [
-        msgspec.structs.replace(line, reserved=gets[line.number]) if line.number in gets else line for line in priced
-    ]
-    if not short:
-        return lines, (), False
-    reasons = []
-    for index, line in enumerate(lines):
-        if line.number not in gets or (line.reserved == line.quantity):
+def _supplied(
+    priced: list[DocumentLine],
+    wanted: Sequence[reservation.Demand | None],
+    snapshot: Snapshot,
+    policy: StockPolicy,
+) -> tuple[list[DocumentLine], tuple[Reason, ...]]:
+    """The lines by what they got, and why where that is less than was wanted; under the partial policy they are cut
+    to it and priced again."""
+    lines = list(priced)
+    reasons: list[Reason] = []
+    for index, (line, demand) in enumerate(zip(priced, wanted, strict=True)):
+        if demand is None or line.reserved == line.quantity:
             continue
         missing = line.quantity - line.reserved
         match policy:
             case StockPolicy.ALL_OR_NOTHING:
-                why = _short_reason(line, demands, snapshot)
-                if why:
-                    reasons.append(why)
+                reasons.extend(_short_reason(line, demand, wanted, snapshot))
             case StockPolicy.PARTIAL:
-                reasons.append(
-                    reason(
-                        "stock_partly",
-                        line=line.number,
-                        product=line.product,
-                        reserved=quantity_text(line.reserved),
-                        wanted=quantity_text(line.quantity),
-                    )
-                )
+                reasons.append(_partly(line))
                 lines[index] = _cut(line, missing)
             case StockPolicy.BACKORDER:
                 reasons.append(_backordered(line, missing))
                 lines[index] = msgspec.structs.replace(line, short=missing)
-    return lines, tuple(reasons), True
+    return lines, tuple(reasons)
 
 
-def _short_reason(line: DocumentLine, demands: Sequence[reservation.Demand], snapshot: Snapshot) -> Reason | None:
-    """Why an all-or-nothing document fails on this line: all its lines of that stock together want too much."""
-    key = StockKey(line.product, line.warehouse or "", line.attribute)
-    wanted = sum((quantity for other, quantity in demands if other == key), ZERO)
+def _short_reason(
+    line: DocumentLine,
+    demand: reservation.Demand,
+    wanted: Sequence[reservation.Demand | None],
+    snapshot: Snapshot,
+) -> Iterable[Reason]:
+    """Why an all-or-nothing document fails on this line, if it does: all its lines of that stock together want too
+    much."""
+    key, _ = demand
+    together = sum((other[1] for other in wanted if other and other[0] == key), ZERO)
     sellable = max(snapshot.level(key).sellable, ZERO)
-    if wanted <= sellable:
-        return None
+    if together > sellable:
+        yield reason(
+            "stock_short",
+            line=line.number,
+            product=line.product,
+            warehouse=line.warehouse,
+            sellable=quantity_text(sellable),
+            wanted=quantity_text(together),
+        )
+
+
+def _partly(line: DocumentLine) -> Reason:
     return reason(
-        "stock_short",
+        "stock_partly",
         line=line.number,
         product=line.product,
-        warehouse=line.warehouse,
-        sellable=quantity_text(sellable),
-        wanted=quantity_text(wanted),
+        reserved=quantity_text(line.reserved),
+        wanted=quantity_text(line.quantity),
     )
 
 
@@ -576,9 +601,10 @@ def _unreserved(lines: Iterable[DocumentLine]) -> list[DocumentLine]:
 def _tax_differences(request: DocumentRequest, priced: Sequence[DocumentLine], policy: Policy) -> list[Reason]:
     """Where the source's own tax, on the lines as it sent them, differs from ours by more than the tolerance."""
     found = []
-    for index, (sent, line) in enumerate(zip(request.lines, priced, strict=True)):
+    for index, sent in enumerate(request.lines):
         if sent.vat is None and sent.duty is None:
             continue
+        line = priced[index]
         theirs = (line.vat if sent.vat is None else sent.vat) + (line.duty if sent.duty is None else sent.duty)
         ours = line.vat + line.duty
         if abs(theirs - ours) > policy.tax_tolerance:
@@ -609,26 +635,30 @@ def _credit(
 
 def _stand(document: Document, content_id: UUID, snapshot: Snapshot) -> Standing:
     """The document with what its state lets it hold, counted in the snapshot."""
-    standing = Standing(document, content_id, tuple(_movements(document, snapshot)), _hold(document))
+    standing = Standing(document, content_id, _movements(document, snapshot), _hold(document))
     _count(standing, snapshot)
     return standing
 
 
-def _movements(document: Document, snapshot: Snapshot) -> Iterable[Movement]:
+def _movements(document: Document, snapshot: Snapshot) -> tuple[Movement, ...]:
     """Goods leave stock as soon as they are reserved, held or not; they come in once the document is cleared, but not
     while it is being posted, for the books may show them already."""
     rule = KINDS[document.kind]
-    takes = rule.takes_stock and document.state in (*CANCELLABLE, State.POSTING)
-    brings = rule.brings_stock and document.state in (State.CLEARED, State.POST_FAILED)
-    for line in document.lines if takes or brings else ():
-        if not line.warehouse or not snapshot.products[line.product].stocked:
+    takes = rule.takes_stock and document.state in TAKING
+    brings = rule.brings_stock and document.state in POSTABLE
+    if not takes and not brings:
+        return ()
+    movements = []
+    for line in document.lines:
+        if not line.warehouse:
             continue
         if takes and line.reserved:
             key = StockKey(line.product, line.warehouse, line.attribute)
-            yield Movement(document.id, line.number, key, line.reserved, outgoing=True)
-        if brings and line.quantity:
+            movements.append(Movement(document.id, line.number, key, line.reserved, outgoing=True))
+        if brings and line.quantity and snapshot.products[line.product].stocked:
             key = StockKey(line.product, document.to_warehouse or line.warehouse, line.attribute)
-            yield Movement(document.id, line.number, key, line.quantity, outgoing=False)
+            movements.append(Movement(document.id, line.number, key, line.quantity, outgoing=False))
+    return tuple(movements)
 
 
 def _hold(document: Document) -> CreditHold | None:
@@ -843,14 +873,14 @@ def _posted(
     movements = tuple(
         msgspec.structs.replace(movement, posted_at=command.posted_at)
         for movement in _movements(counted, snapshot)
-        if not _is_newer(snapshot.level(movement.key).as_of, command.posted_at)
+        if not _shows(snapshot.level(movement.key).as_of, command.posted_at, taken=movement.outgoing)
     )
     hold = _hold(counted)
     if hold is not None:
         account = snapshot.accounts[hold.account]
         hold = (
             None
-            if _is_newer(account.as_of, command.posted_at)
+            if _shows(account.as_of, command.posted_at, taken=hold.amount > 0)
             else msgspec.structs.replace(hold, posted_at=command.posted_at)
         )
     after = Standing(document, standing.content_id, movements, hold)
@@ -859,8 +889,10 @@ def _posted(
     return document, ()
 
 
-def _is_newer(as_of: datetime | None, posted_at: datetime) -> bool:
-    return as_of is not None and as_of > posted_at
+def _shows(as_of: datetime | None, posted_at: datetime, *, taken: bool) -> bool:
+    """Whether the books' figure must be thought to show a posting. Of the very moment of the posting it may or may
+    not; so what was taken is counted on, and what was given is not counted again."""
+    return as_of is not None and (as_of > posted_at if taken else as_of >= posted_at)
 
 
 def quantity_text(quantity: Decimal) -> str:

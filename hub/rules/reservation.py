@@ -23,8 +23,10 @@ def allot(wanted: Sequence[Demand], stock: Mapping[StockKey, StockLevel], policy
         if available is None:
             level = stock.get(key)
             available = level.sellable if level else ZERO
-        take = min(quantity, available) if available > 0 else ZERO
-        short = short or take < quantity
+        take = quantity
+        if quantity > available:
+            take = max(available, ZERO)
+            short = True
         left[key] = available - take
         given.append(take)
     if short and policy is StockPolicy.ALL_OR_NOTHING:
@@ -35,19 +37,20 @@ def allot(wanted: Sequence[Demand], stock: Mapping[StockKey, StockLevel], policy
 def apply(movements: Sequence[Movement], snapshot: Snapshot) -> None:
     """Count movements in the stock rows."""
     for movement in movements:
-        _count(movement, snapshot, movement.quantity)
+        level = snapshot.level(movement.key)
+        if movement.outgoing:
+            level.reserved += movement.quantity
+        else:
+            level.incoming += movement.quantity
+        level.changed = True
 
 
 def withdraw(movements: Sequence[Movement], snapshot: Snapshot) -> None:
     """Take movements back out of the stock rows."""
     for movement in movements:
-        _count(movement, snapshot, -movement.quantity)
-
-
-def _count(movement: Movement, snapshot: Snapshot, quantity: Decimal) -> None:
-    level = snapshot.level(movement.key)
-    if movement.outgoing:
-        level.reserved += quantity
-    else:
-        level.incoming += quantity
-    level.changed = True
+        level = snapshot.level(movement.key)
+        if movement.outgoing:
+            level.reserved -= movement.quantity
+        else:
+            level.incoming -= movement.quantity
+        level.changed = True

@@ -23,9 +23,14 @@ def problems(request: DocumentRequest, limits: Limits) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def line_number(index: int, line: LineRequest) -> int:
+    """A line's number: its own, or its position from 1. ``index`` counts from 0."""
+    return index + 1 if line.number is None else line.number
+
+
 def line_numbers(lines: tuple[LineRequest, ...]) -> list[int]:
     """Each line's number: its own, or its position from 1."""
-    return [index if line.number is None else line.number for index, line in enumerate(lines, 1)]
+    return [line_number(index, line) for index, line in enumerate(lines)]
 
 
 def _check_header(request: DocumentRequest, found: list[Reason]) -> None:
@@ -63,26 +68,36 @@ _OWNERS = (
 
 
 def _check_own_fields(request: DocumentRequest, found: list[Reason]) -> None:
-    kind = request.kind
     for field, owner in _OWNERS:
-        if getattr(request, field) is not None and kind is not owner:
+        if getattr(request, field) is not None and request.kind is not owner:
             found.append(reason("field_not_wanted", at=field, field=field))
-    match kind:
-        case Kind.TRANSFER:
-            if request.to_warehouse is None:
-                found.append(reason("field_missing", at="to_warehouse", field="to_warehouse"))
-            elif any((line.warehouse or request.warehouse) == request.to_warehouse for line in request.lines):
-                found.append(reason("same_warehouse", at="to_warehouse"))
-        case Kind.SALES_RETURN:
-            if request.original is None and request.original_date is None:
-                found.append(reason("field_missing", at="original", field="original"))
-        case Kind.RECEIPT:
-            if not request.amount:
-                found.append(reason("amount_missing", at="amount"))
-            else:
-                _check_amount(request.amount, "amount", found)
-            if request.method is None:
-                found.append(reason("field_missing", at="method", field="method"))
+    check = _OWN_CHECKS.get(request.kind)
+    if check is not None:
+        check(request, found)
+
+
+def _check_transfer(request: DocumentRequest, found: list[Reason]) -> None:
+    if request.to_warehouse is None:
+        found.append(reason("field_missing", at="to_warehouse", field="to_warehouse"))
+    elif any((line.warehouse or request.warehouse) == request.to_warehouse for line in request.lines):
+        found.append(reason("same_warehouse", at="to_warehouse"))
+
+
+def _check_return(request: DocumentRequest, found: list[Reason]) -> None:
+    if request.original is None and request.original_date is None:
+        found.append(reason("field_missing", at="original", field="original"))
+
+
+def _check_receipt(request: DocumentRequest, found: list[Reason]) -> None:
+    if not request.amount:
+        found.append(reason("amount_missing", at="amount"))
+    else:
+        _check_amount(request.amount, "amount", found)
+    if request.method is None:
+        found.append(reason("field_missing", at="method", field="method"))
+
+
+_OWN_CHECKS = {Kind.TRANSFER: _check_transfer, Kind.SALES_RETURN: _check_return, Kind.RECEIPT: _check_receipt}
 
 
 def _check_lines(request: DocumentRequest, limits: Limits, found: list[Reason]) -> None:
@@ -98,7 +113,7 @@ def _check_lines(request: DocumentRequest, limits: Limits, found: list[Reason]) 
         return
     seen: set[int] = set()
     for index, line in enumerate(lines):
-        number = index + 1 if line.number is None else line.number
+        number = line_number(index, line)
         if number in seen:
             found.append(reason("duplicate_line", at=f"lines[{index}].number", line=number, number=number))
         elif not 1 <= number <= MAX_REVISION:

@@ -43,16 +43,16 @@ class DataDirectory:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with lock:
+                    raise self._taken(lock) from None
+            self._lock = lock
+            self.run_file.unlink(missing_ok=True)
+            self.tell({"pid": os.getpid(), "started_at": started_at.isoformat()})
         except OSError as problem:
             raise self.unusable(problem) from problem
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with lock:
-                raise self._taken(lock) from None
-        self._lock = lock
-        self.run_file.unlink(missing_ok=True)
-        self.tell({"pid": os.getpid(), "started_at": started_at.isoformat()})
 
     def tell(self, about: Mapping[str, object]) -> None:
         """Leave word in the lock for whoever finds it taken: ``pid``, ``started_at`` and, once known, ``address``."""
@@ -67,7 +67,8 @@ class DataDirectory:
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 self.run_file.unlink(missing_ok=True)
-            self._lock.close()
+            with contextlib.suppress(OSError):
+                self._lock.close()
             self._lock = None
 
     def write_run(self, about: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shlex
 import socket
@@ -20,6 +21,7 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
 from hub.runtime import sample, servers
 from hub.runtime.config import Config
+from hub.runtime.connect import configured
 from hub.runtime.console import screen
 from hub.runtime.datadir import DataDirectory, data_directory
 from hub.runtime.embedded import EmbeddedError, EmbeddedKafka, EmbeddedPostgres
@@ -57,8 +59,10 @@ def dev(config: Config, args: Namespace) -> int:
     """Run until Ctrl-C; 0 then.
 
     Raises:
+        ConfigError: a connector's table is wrong.
         Failure: it can't be started, told in one sentence.
     """
+    configured(config)
     data = DataDirectory(data_directory(args.data))
     started_at = utc_now()
     data.acquire(started_at)
@@ -67,6 +71,7 @@ def dev(config: Config, args: Namespace) -> int:
         rotate(hub_log)
         with hub_log.open("a", encoding="utf-8") as log:
             configure_logging(config.log, log)
+            logging.raiseExceptions = False  # a full disk must not draw tracebacks over the live table
             asyncio.run(_Dev(config, args, data, started_at).run())
     except EmbeddedError as error:
         raise Failure(str(error)) from error
@@ -93,7 +98,7 @@ class _Dev:
         self._began = time.monotonic()
         self._stop = asyncio.Event()
         self._about: dict[str, object] = {}
-        self._supervisor = Supervisor(report=self._trouble, changed=self._write_run)
+        self._supervisor = Supervisor(report=self._trouble, changed=self._pids_changed)
         self._host = config.api.host
         self._port = _api_port(self._host, config.api.port if args.port is None else args.port, data)
         self._address = f"http://{_reachable(self._host)}:{self._port}"
@@ -312,6 +317,12 @@ class _Dev:
                     table.add(Happening.of_document(document))
             else:
                 table.add(Happening.of_event(event))
+
+    def _pids_changed(self) -> None:
+        try:
+            self._write_run()
+        except OSError as problem:  # the supervisor has more important things to do on a full disk
+            self._say(f"{self._data.run_file} can't be written: {problem.strerror or problem}.")
 
     def _write_run(self) -> None:
         if self._about:

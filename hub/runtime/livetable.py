@@ -1,12 +1,17 @@
 """What happens, as it happens: a live table on a terminal, a line for each event anywhere else."""
 
 import asyncio
+import contextlib
+import sys
+import termios
 from collections import deque
+from collections.abc import Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import UUID
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,6 +33,7 @@ _REFUSED = {"en": "refused", "fa": "پذیرفته نشد"}
 _WAITING = {"en": "Waiting for documents ...", "fa": "در انتظار سند ..."}
 _LEFT_BELOW = 6
 """Screen lines the table leaves free, so that it never scrolls."""
+_GAP = 2
 _DRAW_SECONDS = 0.2
 _REMEMBERED = 5_000
 
@@ -101,20 +107,21 @@ class LiveTable:
         self._language = language
         self._rows: deque[Happening] = deque(maxlen=max(console.height - _LEFT_BELOW, 5))
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._leaving = contextlib.ExitStack()
         self._news = asyncio.Event()
         self._shown: dict[UUID, None] = {}
 
     def __enter__(self) -> Self:
         if self._live is not None:
-            self._live.start()
+            self._leaving.enter_context(_without_echo_of_control())
+            self._leaving.enter_context(self._live)
             self._draw(self._live)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._leaving.close()
 
     def add(self, happening: Happening) -> None:
         """Show one more, unless it was shown lately."""
@@ -152,11 +159,32 @@ class LiveTable:
         if not self._rows:
             live.update(Text(_WAITING[self._language], style="dim"), refresh=True)
             return
-        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in _HEADINGS[self._language]:
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        cells = [happening.cells(self._language) for happening in self._rows]
+        headings = _HEADINGS[self._language]
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
         table.columns[4].justify = "right"
-        for happening in self._rows:
-            *cells, state, why = happening.cells(self._language)
-            table.add_row(*cells, Text(state, style=state_style(happening.state)), why)
+        # What is longest gives way: the reasons are cut where the line ends, the rest stays whole.
+        whole = sum(max(map(cell_len, column)) + _GAP for column in list(zip(headings, *cells, strict=True))[:-1])
+        for happening, (*others, state, why) in zip(self._rows, cells, strict=True):
+            reasons = Text(why)
+            reasons.truncate(max(self._console.width - whole, 1), overflow="ellipsis")
+            table.add_row(*others, Text(state, style=state_style(happening.state)), reasons)
         live.update(table, refresh=True)
+
+
+@contextlib.contextmanager
+def _without_echo_of_control() -> Iterator[None]:
+    """Ctrl-C leaves no ``^C`` on the terminal meanwhile: it would push what is drawn out of its place."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before]
+    quiet[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

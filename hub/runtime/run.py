@@ -9,6 +9,7 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
 from hub.runtime import servers
 from hub.runtime.config import Config
+from hub.runtime.connect import configured
 from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
 from hub.runtime.logs import configure_logging
@@ -25,8 +26,10 @@ def run(config: Config, args: Namespace) -> int:
     """Run until asked to stop; 0 then. The processes log where we do.
 
     Raises:
+        ConfigError: a connector's table is wrong.
         Failure: no server is configured, or one can't be used.
     """
+    configured(config)
     configure_logging(config.log)
     kafka, dsn = servers.kafka(config), servers.postgres(config)
     asyncio.run(_run(config, kafka, dsn, str(data_directory(args.data).absolute())))

@@ -107,6 +107,7 @@ class Supervisor:
     """Keeps parts running, by name, until :meth:`stop`.
 
     ``report`` is told, in a sentence each, what a person should know; ``changed`` is called when a process id changed.
+    Neither may raise.
     """
 
     def __init__(self, *, report: Callable[[str], None], changed: Callable[[], None] = lambda: None) -> None:

@@ -62,8 +62,10 @@ async def _until_there(what: str, attempt: Callable[[], Awaitable[_Result]], tel
 def on_signals(action: Callable[[], None]) -> None:
     """Call ``action`` when this process is asked to end: by SIGTERM, Ctrl-C, or its terminal going away."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, action)
+    loop.add_signal_handler(signal.SIGTERM, action)
+    loop.add_signal_handler(signal.SIGINT, action)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
+        loop.add_signal_handler(signal.SIGHUP, action)
 
 
 async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

@@ -53,11 +53,12 @@ class Stream:
     async def events(self, count: int) -> list[dict[str, Any]]:
         """The next so many events that carry data."""
         found: list[dict[str, Any]] = []
-        while len(found) < count:
-            message = await self.message()
-            assert message is not None, f"the stream ended after {len(found)} of {count}"
-            if message.data is not None:
-                found.append(message.data)
+        async with asyncio.timeout(PATIENCE):
+            while len(found) < count:
+                message = await self.message()
+                assert message is not None, f"the stream ended after {len(found)} of {count}"
+                if message.data is not None:
+                    found.append(message.data)
         return found
 
     async def ended(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from hub.bus.feed import Feed
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
@@ -303,3 +304,27 @@ async def test_a_stream_goes_on_after_kafka_was_away(idle_hub: Hub, tmp_path_fac
 async def failing(client: Client) -> set[str]:
     body = (await client.get("/health")).body
     return {check["name"] for check in body["checks"] if not check["ok"]}
+
+
+async def test_one_who_was_ahead_of_this_server_gets_nothing_twice(quiet: Hub) -> None:
+    """The server's own reading is held up: the client had more from another server already."""
+    feed = Feed(quiet.kafka)
+    await feed.start()
+    try:
+        await feed.ready(30)
+        partitions = [TopicPartition(quiet.kafka.topic(topics.EVENTS), number) for number in range(feed.partitions)]
+        feed._consumer.pause(*partitions)
+        await publish(quiet, [event(number) for number in range(20)])
+        ends = await feed._consumer.end_offsets(partitions)
+        position = tuple(ends[partition] for partition in partitions)
+        async with feed.reader(position, lambda _: True) as reader:
+            await reader.read(0)
+            feed._consumer.resume(*partitions)
+            await publish(quiet, [event(20)])
+            async with asyncio.timeout(30):
+                while not (told := await reader.read(1)):
+                    pass
+            assert [delivery.event.glance.source for delivery in told if delivery.event.glance] == ["shop"]
+            assert b'"N-20"' in told[0].event.value
+    finally:
+        await feed.stop()

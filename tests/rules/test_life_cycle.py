@@ -142,6 +142,15 @@ def test_what_an_event_says_of_its_command_and_its_document() -> None:
     assert event.document.reasons == event.reasons
 
 
+def test_a_document_was_received_when_it_first_came() -> None:
+    world = World()
+    received = world.now
+    world.submit()
+    amended = world.later(hours=1)
+    world.amend()
+    assert (world.document().received_at, world.document().changed_at) == (received, amended)
+
+
 def test_who_approved_or_refused_is_kept_until_the_content_is_other() -> None:
     world = World(approval=True)
     world.submit()

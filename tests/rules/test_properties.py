@@ -1,7 +1,7 @@
 """What holds whatever happens: random companies, random commands, every sum checked after each one."""
 
 import copy
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -151,7 +151,7 @@ def the_books_say(world: World, draw: st.DrawFn) -> None:
     for document_id, standing in world.snapshot.documents.items():
         kept = []
         for movement in standing.movements:
-            if movement.key == key and movement.posted_at and movement.posted_at < as_of:
+            if movement.key == key and shown(movement.posted_at, as_of, given=not movement.outgoing):
                 if movement.outgoing:
                     level.reserved -= movement.quantity
                 else:
@@ -159,12 +159,16 @@ def the_books_say(world: World, draw: st.DrawFn) -> None:
             else:
                 kept.append(movement)
         hold = standing.hold
-        if hold and hold.account == code and hold.posted_at and hold.posted_at < as_of:
+        if hold and hold.account == code and shown(hold.posted_at, as_of, given=hold.amount < 0):
             account.held -= hold.amount
             hold = None
         world.snapshot.documents[document_id] = msgspec.structs.replace(standing, movements=tuple(kept), hold=hold)
     level.as_of = account.as_of = as_of
     level.in_books = draw(st.integers(0, 8).map(Decimal))
+
+
+def shown(posted_at: datetime | None, as_of: datetime, *, given: bool) -> bool:
+    return posted_at is not None and (posted_at < as_of or (posted_at == as_of and given))
 
 
 def sellable(snapshot: Snapshot) -> dict[StockKey, Decimal]:

@@ -33,7 +33,7 @@ asyncio.run(main(*sys.argv[1:]))
 async def eventually(holds: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
     """Return when `holds` does; TimeoutError if it doesn't within `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - the one place in these tests that polls
+        while not await holds():
             await asyncio.sleep(0.02)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hub.runtime.embedded.jars import locked_jars
-from tests.conftest import free_port
+from tests.conftest import KafkaServer, free_port
 from tests.runtime.dev_helpers import ROOT, HubDev, environment, fetch, run_hub
 from tests.runtime.embedded_helpers import eventually, listener
 
@@ -176,6 +176,29 @@ async def test_killed_it_leaves_no_process_behind(hub: HubDev) -> None:
     assert await hub.end(signal.SIGKILL) == -signal.SIGKILL
 
 
+async def test_servers_that_the_configuration_names_are_used_and_none_is_started(
+    kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    hub = HubDev(
+        tmp_path / "var",
+        PEYVAND_COMPANY_PREFIX=topic_prefix,
+        PEYVAND_KAFKA_BOOTSTRAP=kafka.bootstrap,
+        PEYVAND_KAFKA_REPLICATION="1",
+        PEYVAND_KAFKA_MIN_ISR="1",
+        PEYVAND_POSTGRES_DSN=database,
+    )
+    try:
+        await hub.start()
+        assert (hub.run["kafka"], hub.run["postgres"]) == (kafka.bootstrap, database)
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert not {"kafka", "postgres"} & {path.name for path in hub.data.iterdir()}
+        assert hub.get("/v1/accounts/212010006").body["credit"]["instant"] == GOLDEN["credit"]["instant_credit"]
+        assert await hub.end(signal.SIGTERM) == 0
+        assert database.split(":")[2].split("@")[0] not in hub.output
+    finally:
+        hub.make_sure_it_is_gone()
+
+
 # --- what can stand in the way, each told in a sentence
 
 
@@ -221,6 +244,14 @@ def test_without_a_network_the_first_start_says_what_it_lacks(data: Path, tmp_pa
     variables = {"PEYVAND_CACHE": cache, "PEYVAND_MAVEN_REPOSITORY": nobody}
     said = complains(run_hub("dev", "--data", str(data), "--port", "0", **variables))
     assert "Is the network there" in said
+
+
+def test_a_connector_that_is_configured_wrongly_is_told_before_anything_starts(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text('[connectors.files.karaj]\nfodler = "x"\n')
+    done = run_hub("--config", str(tmp_path / "hub.toml"), "dev", "--data", str(data), "--port", "0")
+    assert done.returncode == 2
+    assert "hub.toml:2" in done.stderr
+    assert not data.exists()
 
 
 def test_a_python_too_old_is_told_by_make(tmp_path: Path) -> None:

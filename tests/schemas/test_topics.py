@@ -57,14 +57,18 @@ def test_a_topic_says_what_it_carries(topic: Topic) -> None:
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_a_topic_is_compacted_or_kept_for_days(topic: Topic) -> None:
+    size = {"max.message.bytes": str(topic.max_bytes)}
     if topic.compacted:
-        assert topic.config() == {"cleanup.policy": "compact"}
+        assert topic.config() == {"cleanup.policy": "compact"} | size
     else:
         assert topic.retention_days is not None
-        assert topic.config() == {
-            "cleanup.policy": "delete",
-            "retention.ms": str(topic.retention_days * 86_400_000),
-        }
+        kept = str(topic.retention_days * 86_400_000)
+        assert topic.config() == {"cleanup.policy": "delete", "retention.ms": kept} | size
+
+
+def test_the_largest_message_of_any_topic_fits_into_a_dead_letter_in_base64() -> None:
+    largest = max(topic.max_bytes for topic in TOPICS if topic is not topics.DEAD_LETTERS)
+    assert topics.DEAD_LETTERS.max_bytes > largest * 4 // 3 + 64 * 1024
 
 
 def test_topics_of_a_group_have_the_same_partitions_and_key() -> None:
@@ -75,7 +79,7 @@ def test_topics_of_a_group_have_the_same_partitions_and_key() -> None:
     assert groups.keys() == {"documents"}
     for members in groups.values():
         assert len(members) > 1
-        assert len({(topic.partitions, topic.key) for topic in members}) == 1
+        assert len({(topic.partitions, topic.key, topic.max_bytes) for topic in members}) == 1
 
 
 def test_every_command_travels_on_the_commands_topic() -> None:
