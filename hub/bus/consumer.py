@@ -20,8 +20,8 @@ from schemas.topics import Topic
 
 CONNECT_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
-SESSION_MS = 10_000
-HEARTBEAT_MS = 2_000
+SESSION_MS = 6_000
+HEARTBEAT_MS = 1_500
 
 logger = logging.getLogger(__name__)
 

@@ -744,7 +744,8 @@ def _on_document(
             return _reconsider(command, standing, snapshot, settings, now)
         case PostingStarted():
             _require(command, standing, POSTABLE)
-            return _move(standing, snapshot, now, State.POSTING, ())
+            waits = (reason("posting_waits", why=command.note),) if command.note else ()
+            return _move(standing, snapshot, now, State.POSTING, waits)
         case PostingSucceeded():
             return _posted(command, standing, snapshot, now)
         case PostingFailed():

@@ -391,18 +391,14 @@ def _read_part(part: str, value: dt.datetime) -> int:
 def _datepart(compiler: Compiler, given: list[Compiled]) -> Compiled:
     _count("datepart", given, 2)
     part, moment = _part(given[0]), _moment(given[1])
-    return Compiled(
-        lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT
-    )
+    return Compiled(lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT)
 
 
 def _shortcut(part: str) -> Make:
     def make(compiler: Compiler, given: list[Compiled]) -> Compiled:
         _count(part, given, 1)
         moment = _moment(given[0])
-        return Compiled(
-            lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT
-        )
+        return Compiled(lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT)
 
     return make
 

@@ -85,7 +85,17 @@ _HINTS: Final = frozenset(
     """holdlock nolock nowait paglock readcommitted readcommittedlock readpast readuncommitted repeatableread rowlock
     serializable tablock tablockx updlock xlock""".split()
 )
-_COMPARISONS: Final = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!<": ">=", "!>": "<="}
+_COMPARISONS: Final = {
+    "=": "=",
+    "<>": "<>",
+    "!=": "<>",
+    "<": "<",
+    ">": ">",
+    "<=": "<=",
+    ">=": ">=",
+    "!<": ">=",
+    "!>": "<=",
+}
 _NO_BRACKETS: Final = frozenset({"current_timestamp", "current_user", "session_user", "system_user", "user"})
 
 
@@ -373,7 +383,9 @@ class Parser:
                 self._at += 1
                 text = str(token.value)
                 kind = Kind.NVARCHAR if token.text[:1] in "Nn" else Kind.VARCHAR
-                return n.Literal(text, SqlType(kind, length=min(max(len(text), 1), 8_000) if len(text) <= 4_000 else MAX))
+                return n.Literal(
+                    text, SqlType(kind, length=min(max(len(text), 1), 8_000) if len(text) <= 4_000 else MAX)
+                )
             case "hex":
                 self._at += 1
                 assert isinstance(token.value, bytes)
@@ -1377,9 +1389,7 @@ class Parser:
         """Refuse a definition that isn't its batch's first statement."""
         if self._at != 1:
             kind = self._token.text.upper()
-            error = SqlError(
-                111, f"'CREATE/ALTER {kind}' must be the first statement in a query batch.", severity=15
-            )
+            error = SqlError(111, f"'CREATE/ALTER {kind}' must be the first statement in a query batch.", severity=15)
             error.line = self._token.line
             raise error
 

@@ -245,9 +245,7 @@ class Planner:
             case _:
                 return self._select(query, parent, level)
 
-    def _values(
-        self, rows: tuple[tuple[n.Expression, ...], ...], parent: Scope | None, level: Level | None
-    ) -> Plan:
+    def _values(self, rows: tuple[tuple[n.Expression, ...], ...], parent: Scope | None, level: Level | None) -> Plan:
         own = Level(level)
         compiler = Compiler(self, own)
         scope = Scope(own, parent)
@@ -429,9 +427,7 @@ class Planner:
             matched = [each for each in scope.bindings if not qualifier or qualifier in each.qualifiers]
             if not matched:
                 raise SqlError(107, f"The column prefix '{'.'.join(qualifier)}' does not match with a table name.")
-            found.extend(
-                n.Item(n.Column((binding.alias, name)), name) for binding in matched for name in binding.names
-            )
+            found.extend(n.Item(n.Column((binding.alias, name)), name) for binding in matched for name in binding.names)
         return found
 
     # --- FROM ---------------------------------------------------------------------------------------------------
@@ -552,9 +548,7 @@ class Planner:
         qualifiers: tuple[n.Name, ...] = ((alias,),)
         if source.alias == source.name[-1]:
             qualifiers = (*qualifiers, (table.schema.lower(), table.name.lower()))
-        scope.bindings.append(
-            Binding(source.alias, qualifiers, number, columns, [each.name for each in table.columns])
-        )
+        scope.bindings.append(Binding(source.alias, qualifiers, number, columns, [each.name for each in table.columns]))
         temporary = table.name[:1] in "#@"
         return _Leaf(number, table, size=10 if temporary else max(len(table.rows), _GUESS), volatile=temporary)
 
@@ -592,9 +586,7 @@ class Planner:
         items = self._expanded(query.items, inner)
         named = names or tuple(item.alias or _own_name(item.expression) for item in items)
         merged = {name.lower(): (item.expression, inner) for name, item in zip(named, items, strict=True)}
-        scope.bindings.append(
-            Binding(alias, ((alias.lower(),), *qualifiers), -1, {}, list(named), merged)
-        )
+        scope.bindings.append(Binding(alias, ((alias.lower(),), *qualifiers), -1, {}, list(named), merged))
         conditions = [(each, inner) for each in conjuncts(query.where)]
         return _Join("inner", inner_tree, _Leaf(-1), conditions)
 
@@ -615,7 +607,9 @@ class Planner:
             at = next(at for at, name in enumerate(named, start=1) if not name)
             raise SqlError(8155, f"No column name was specified for column {at} of '{alias}'.")
         number = scope.level.take()
-        columns = {name.lower(): (at, each.type) for at, (name, each) in enumerate(zip(named, plan.columns, strict=True))}
+        columns = {
+            name.lower(): (at, each.type) for at, (name, each) in enumerate(zip(named, plan.columns, strict=True))
+        }
         scope.bindings.append(Binding(alias, ((alias.lower(),), *qualifiers), number, columns, list(named)))
         return _Leaf(number, rows=plan.rows, lateral=lateral)
 
@@ -701,7 +695,10 @@ class Planner:
             return right.size * 1e6
         if right.leaf is not None and right.leaf.table is not None:
             columns = {
-                side.name[-1].lower() for each in equal for side in (each.left, each.right) if isinstance(side, n.Column)
+                side.name[-1].lower()
+                for each in equal
+                for side in (each.left, each.right)
+                if isinstance(side, n.Column)
             }
             for index in right.leaf.table.indexes:
                 if all(right.leaf.table.columns[at].name.lower() in columns for at in index.positions):
@@ -763,7 +760,9 @@ class Planner:
             assert leaf.rows is not None
             produce = leaf.rows
             size = leaf.size
-            return _Operator([leaf.source], _filtered(lambda env: ((row,) for row in produce(env)), filters), leaf, filters, size)
+            return _Operator(
+                [leaf.source], _filtered(lambda env: ((row,) for row in produce(env)), filters), leaf, filters, size
+            )
         table = leaf.table
         lookup = self._lookup(table, conditions, level, compiler)
         self._settle(level, [leaf.source])
@@ -876,6 +875,7 @@ class Planner:
                     keys = [known[at] for at in index.positions]
                     return _by_index(table, index, keys, rest, right.filters)
         if not equal:
+
             def whole(env: Environment) -> Callable[[Any], Iterable[Any]]:
                 found = list(right.rows(env))
                 return lambda row: found
@@ -897,9 +897,7 @@ class Planner:
 
     # --- groups and windows -------------------------------------------------------------------------------------
 
-    def _grouped(
-        self, query: n.Select, calls: tuple[Any, ...], scope: Scope, compiler: Compiler, rows: Rows
-    ) -> Rows:
+    def _grouped(self, query: n.Select, calls: tuple[Any, ...], scope: Scope, compiler: Compiler, rows: Rows) -> Rows:
         keys = [compiler.value(each, scope) for each in query.group]
         aggregates: list[n.Call] = []
         for each in walk(calls):
@@ -952,7 +950,6 @@ class Planner:
                 yield (*row, tuple(column[at] for column in columns))
 
         return produce
-
 
 
 _NOTHING: Final[Row] = (None,) * 512
@@ -1249,7 +1246,10 @@ def _finish(name: str, kind: SqlType, key: Callable[[Any], Any]) -> tuple[SqlTyp
         wide = decimal_type(38, kind.scale)
         return wide, lambda values: fit_decimal(_total(values), wide) if values else None
     wide = decimal_type(38, max(kind.scale, 6))
-    return wide, lambda values: fit_decimal(CONTEXT.divide(_total(values), Decimal(len(values))), wide) if values else None
+    return (
+        wide,
+        lambda values: fit_decimal(CONTEXT.divide(_total(values), Decimal(len(values))), wide) if values else None,
+    )
 
 
 def _total(values: list[Decimal]) -> Decimal:

@@ -148,9 +148,7 @@ class Connection:
         engine = self._engine
         name = engine.database.name
         size = min(max(login.packet_size or 4_096, MIN_PACKET), MAX_PACKET)
-        self._session = Session(
-            engine, self._spid, login.user.lower(), host=login.host, application=login.application
-        )
+        self._session = Session(engine, self._spid, login.user.lower(), host=login.host, application=login.application)
         engine.sessions.add(self._session)
         parts = [
             tds.environment(1, name, "master"),

@@ -229,9 +229,7 @@ class Session:
         self._strike(text)
         await self._outermost(lambda: self._run_text(text, {}, {}))
 
-    async def call(
-        self, name: str, arguments: list[tuple[str, SqlType, Any, bool]], sink: Sink
-    ) -> None:
+    async def call(self, name: str, arguments: list[tuple[str, SqlType, Any, bool]], sink: Sink) -> None:
         """Run a procedure by name with (name, type, value, output) arguments, as an RPC does."""
         self.sink = sink
         self._strike(name)
@@ -258,7 +256,8 @@ class Session:
             self.roll_back()
             await self._report(
                 SqlError(
-                    3998, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back."
+                    3998,
+                    "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.",
                 )
             )
 
@@ -280,15 +279,15 @@ class Session:
             await self._block(body)
         except _Signal as signal:
             if signal.word != "return":
-                raise SqlError(135, f"Cannot use a {signal.word.upper()} statement outside the scope of a WHILE.") from None
+                raise SqlError(
+                    135, f"Cannot use a {signal.word.upper()} statement outside the scope of a WHILE."
+                ) from None
 
     async def _remote(self, name: str, arguments: list[tuple[str, SqlType, Any, bool]]) -> None:
         from connectors.hesabgar.simulator.functions import split_name
 
         parts = split_name(name)
-        given = [
-            (each_name or None, kind, value, output) for each_name, kind, value, output in arguments
-        ]
+        given = [(each_name or None, kind, value, output) for each_name, kind, value, output in arguments]
         status, outputs = await self.run_procedure(parts, given)
         for (each_name, kind, _, output), value in zip(arguments, outputs, strict=True):
             if output:
@@ -429,9 +428,7 @@ class Session:
             return
         mine = self.transaction
         if any(table.dirty_by is not None and table.dirty_by is not mine for table in tables):
-            await self._wait_until(
-                lambda: all(table.dirty_by is None or table.dirty_by is mine for table in tables)
-            )
+            await self._wait_until(lambda: all(table.dirty_by is None or table.dirty_by is mine for table in tables))
 
     # --- transactions -------------------------------------------------------------------------------------------
 
@@ -446,8 +443,11 @@ class Session:
         if self.transaction_count == 0 or self.transaction is None:
             raise SqlError(3902, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.")
         if self.transaction.doomed:
-            raise SqlError(3930, "The current transaction cannot be committed and cannot support operations that write "
-                           "to the log file. Roll back the transaction.")
+            raise SqlError(
+                3930,
+                "The current transaction cannot be committed and cannot support operations that write "
+                "to the log file. Roll back the transaction.",
+            )
         if self.transaction_count == 1:
             self._finish(self.transaction)
         self.transaction_count -= 1
@@ -690,9 +690,7 @@ class Session:
         run = await self.prepared(statement, lambda planner: _value(planner, expression, to))
         return run((), self.environment())
 
-    def evaluate(
-        self, expression: n.Expression, to: SqlType, types: dict[str, SqlType], values: dict[str, Any]
-    ) -> Any:
+    def evaluate(self, expression: n.Expression, to: SqlType, types: dict[str, SqlType], values: dict[str, Any]) -> Any:
         """The value of an expression that reads no tables."""
         run = _value(Planner(self, types), expression, to)
         return run((), Environment(self, values))
@@ -800,7 +798,9 @@ class Session:
                 if kind is not None:
                     arguments.append((each.name, kind, self.frame.values[each.value.name], each.output))
                     continue
-            compiled = await self.prepared(_part(statement, at), lambda planner, value=each.value: _typed(planner, value))
+            compiled = await self.prepared(
+                _part(statement, at), lambda planner, value=each.value: _typed(planner, value)
+            )
             arguments.append((each.name, compiled.type, compiled.run((), self.environment()), each.output))
         if name[-1].lower() == "sp_executesql":
             await self._nested_sql(statement, arguments)
@@ -818,9 +818,7 @@ class Session:
             if each.output and isinstance(each.value, n.Variable):
                 self.frame.values[each.value.name] = value
 
-    async def _nested_sql(
-        self, statement: n.Execute, arguments: list[tuple[str | None, SqlType, Any, bool]]
-    ) -> None:
+    async def _nested_sql(self, statement: n.Execute, arguments: list[tuple[str | None, SqlType, Any, bool]]) -> None:
         plain = [(name or "", kind, value, output) for name, kind, value, output in arguments]
         types, values = _parameters(plain)
         inner = await self._dynamic(str(arguments[0][2]), types, values)
@@ -855,7 +853,8 @@ class Session:
         state = await self.ask(_part(statement, 2), statement.state, SqlType(Kind.TINYINT))
         if number is None or not 50_000 <= number < 1 << 31:
             raise SqlError(
-                35100, f"Error number {number} in the THROW statement is outside the valid range. Specify an error number "
+                35100,
+                f"Error number {number} in the THROW statement is outside the valid range. Specify an error number "
                 "in the valid range of 50000 to 2147483647.",
             )
         thrown = SqlError(number, message or "", state=state or 0)
@@ -1071,4 +1070,3 @@ _RUN: Final[dict[type[n.Statement], Callable[[Session, Any], Awaitable[None]]]] 
         Session._define,
     ),
 }
-

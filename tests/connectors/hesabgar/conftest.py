@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import itertools
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -33,7 +34,12 @@ from tests.connectors.conftest import Running, Surroundings, instance, until
 CUSTOMER = "212010007"
 PRODUCT = "10000300102"
 WAREHOUSE = "01"
-FIRST_DAY = dt.date(2024, 4, 20)
+
+BOOKKEEPER = """
+UPDATE s SET Meghdar = {on_hand} FROM dbo.STK_Mojoodi AS s
+INNER JOIN dbo.STK_Kala AS k ON k.KalaID = s.KalaID INNER JOIN dbo.STK_Anbar AS a ON a.AnbarID = s.AnbarID
+WHERE k.KalaCode = N'{product}' AND a.AnbarCode = N'{warehouse}' AND s.MoshID = 0
+"""
 
 
 @pytest.fixture
@@ -83,8 +89,6 @@ class World:
 
     def context(self, name: str = "main") -> Context:
         """What an instance is given, to work with its parts by hand."""
-        import logging
-
         full = f"hesabgar.{name}"
         return Context(
             kind="hesabgar",
@@ -106,7 +110,10 @@ class World:
 
     async def send(self, kind: Kind = Kind.SALES_INVOICE, *, source: str = "shop", **fields: Any) -> UUID:
         """A document, sent; its id."""
-        wanted = request(f"D-{next(self.numbers)}", kind, **fields)
+        return await self.send_request(request(f"D-{next(self.numbers)}", kind, **fields), source)
+
+    async def send_request(self, wanted: DocumentRequest, source: str = "shop") -> UUID:
+        """The same of a request at hand."""
         make: Callable[..., Submit | Amend] = Amend.of if wanted.revision > 1 else Submit.of
         await self.publish(make(wanted, source=source, actor="test", now=utc_now()))
         return document_id(source, wanted.source_id)
@@ -144,6 +151,10 @@ class World:
             await until(has)
         except TimeoutError:
             raise AssertionError(str(await self.stock(**key))) from None
+
+    async def books_say(self, product: str, on_hand: int, warehouse: str = WAREHOUSE) -> None:
+        """A bookkeeper changes what is on hand."""
+        await asyncio.to_thread(self.sim.run, BOOKKEEPER.format(product=product, on_hand=on_hand, warehouse=warehouse))
 
     def outcomes(self) -> list[tuple[Any, ...]]:
         """What the books have of our documents: (external id, number), oldest first."""
