@@ -87,7 +87,7 @@ class World:
         async with Running(self.around.connectors(instance(spec, name, "hesabgar"))) as running_connectors:
             yield running_connectors
 
-    def context(self, name: str = "main") -> Context:
+    def context(self, name: str = "main", clock: Callable[[], dt.datetime] = utc_now) -> Context:
         """What an instance is given, to work with its parts by hand."""
         full = f"hesabgar.{name}"
         return Context(
@@ -96,14 +96,14 @@ class World:
             publisher=KafkaPublisher(self.producer),
             cursors=StoreCursors(self.around.store, full),
             events=KafkaEvents(self.around.kafka, full),
-            clock=utc_now,
+            clock=clock,
             data=self.around.data / "by-hand" / full,
             logger=logging.getLogger(f"connectors.{full}"),
         )
 
-    def by_hand(self, name: str = "main", **changes: Any) -> Connector:
+    def by_hand(self, name: str = "main", *, clock: Callable[[], dt.datetime] = utc_now, **changes: Any) -> Connector:
         """A connector that isn't running."""
-        return Connector(spec_of(self.sim, **changes), self.context(name))
+        return Connector(spec_of(self.sim, **changes), self.context(name, clock))
 
     async def publish(self, *commands: AnyCommand) -> None:
         await KafkaPublisher(self.producer).documents(commands)

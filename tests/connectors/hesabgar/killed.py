@@ -1,6 +1,7 @@
 """A process that runs one Hesabgar connector and ends itself by SIGKILL at a named point.
 
-Arguments: bootstrap servers, topic prefix, DSN, port, database, data directory, point, and how often it is passed alive.
+Arguments: bootstrap servers, topic prefix, DSN, port, database, data directory, point, and how often it is passed
+alive.
 """
 
 import asyncio
