@@ -137,9 +137,7 @@ class Changing:
         plan = planner.plan(statement.query)
         if len(plan.columns) != len(positions):
             raise SqlError(213, "Column name or number of supplied values does not match table definition.")
-        changes = [
-            storing(each.type, table.columns[at]) for each, at in zip(plan.columns, positions, strict=True)
-        ]
+        changes = [storing(each.type, table.columns[at]) for each, at in zip(plan.columns, positions, strict=True)]
         return table, lambda env: self._from_query(plan, positions, changes, defaults, env), output
 
     def _from_query(
@@ -168,8 +166,9 @@ class Changing:
         if len(row) != len(positions):
             number = 109 if len(row) < len(positions) else 110
             raise SqlError(
-                number, "There are more columns in the INSERT statement than values specified in the VALUES clause, "
-                "or fewer.", severity=15,
+                number,
+                "There are more columns in the INSERT statement than values specified in the VALUES clause, or fewer.",
+                severity=15,
             )
         level = Level()
         compiler, scope = Compiler(planner, level), Scope(level)
@@ -486,9 +485,7 @@ class _Returning:
         session = changing._session
         env = session.environment()
         size = max(len(inserted), len(deleted))
-        pairs = [
-            (inserted[at] if inserted else (), deleted[at] if deleted else ()) for at in range(size)
-        ]
+        pairs = [(inserted[at] if inserted else (), deleted[at] if deleted else ()) for at in range(size)]
         rows = [tuple(run(pair, env) for run in self._runs) for pair in pairs]
         if self._table is None:
             await session.sink.result(self._columns, iter(rows))
@@ -513,9 +510,7 @@ def _returning(planner: Planner, output: n.Output | None, table: Table) -> _Retu
     names = [column.name for column in table.columns]
     scope = Scope(
         level,
-        bindings=[
-            Binding(word, ((word,),), at, columns, names) for at, word in enumerate(("inserted", "deleted"))
-        ],
+        bindings=[Binding(word, ((word,),), at, columns, names) for at, word in enumerate(("inserted", "deleted"))],
     )
     compiler = Compiler(planner, level)
     items: list[n.Item] = []
@@ -527,7 +522,9 @@ def _returning(planner: Planner, output: n.Output | None, table: Table) -> _Retu
             items.append(item)
     compiled = [compiler.value(item.expression, scope) for item in items]
     result = [
-        OutputColumn(item.alias or (item.expression.name[-1] if isinstance(item.expression, n.Column) else ""), each.type)
+        OutputColumn(
+            item.alias or (item.expression.name[-1] if isinstance(item.expression, n.Column) else ""), each.type
+        )
         for item, each in zip(items, compiled, strict=True)
     ]
     target, positions = None, []

@@ -216,7 +216,10 @@ def _finance(books: Books, draw: random.Random, first: int, customers: int) -> N
         account = first + at
         if at == 0:
             credits.append((account, Decimal(540_000_000_000), Decimal(350_000_000_000), Decimal(87_634_996_000)))
-            cheques += [(account, "100201", Decimal(45_000_000_000), 0), (account, "100202", Decimal(23_125_000_000), 2)]
+            cheques += [
+                (account, "100201", Decimal(45_000_000_000), 0),
+                (account, "100202", Decimal(23_125_000_000), 2),
+            ]
             continue
         if at == 5:
             credits.append((account, Decimal(500_000_000), Decimal(0), Decimal(132_634_996)))
@@ -304,10 +307,7 @@ def _stock(books: Books, draw: random.Random, size: Size) -> None:
     books.put(
         "STK_Moshakhase",
         ("MoshID", "MoshCode", "MoshName"),
-        (
-            (at, f"M{at:02d}", arabic(f"{_COLOURS[at % len(_COLOURS)]} {at}"))
-            for at in range(1, attributes + 1)
-        ),
+        ((at, f"M{at:02d}", arabic(f"{_COLOURS[at % len(_COLOURS)]} {at}")) for at in range(1, attributes + 1)),
     )
     wanted = places + size.products // 20 if size.stock_rows is None else size.stock_rows
     books.put("STK_Mojoodi", ("KalaID", "AnbarID", "MoshID", "Meghdar"), _quantities(draw, size.products, wanted))
@@ -322,8 +322,10 @@ def _quantities(draw: random.Random, products: int, wanted: int) -> Iterable[tup
                 if made == wanted:
                     return
                 made += 1
-                quantity = Decimal(draw.randrange(0, 500_00000)).scaleb(-5) if product % 3 == 0 else Decimal(
-                    draw.randrange(0, 500)
+                quantity = (
+                    Decimal(draw.randrange(0, 500_00000)).scaleb(-5)
+                    if product % 3 == 0
+                    else Decimal(draw.randrange(0, 500))
                 )
                 if attribute == 0 and product <= len(GOLDEN):
                     quantity = GOLDEN[product - 1][2] if warehouse == 1 else Decimal(0)

@@ -54,7 +54,11 @@ class Environment:
     __slots__ = ("cache", "outer", "session", "variables")
 
     def __init__(
-        self, session: Session, variables: dict[str, Any], outer: tuple[Any, ...] = (), cache: dict[int, Any] | None = None
+        self,
+        session: Session,
+        variables: dict[str, Any],
+        outer: tuple[Any, ...] = (),
+        cache: dict[int, Any] | None = None,
     ) -> None:
         self.session = session
         self.variables = variables
@@ -281,7 +285,10 @@ class Compiler:
             return Compiled(lambda row, env: None if (value := run(row, env)) is None else ~value, operand.type)
         if operand.type.kind not in NUMBERS:
             raise SqlError(8117, f"Operand data type {operand.type.kind} is invalid for minus operator.")
-        return Compiled(lambda row, env: None if (value := run(row, env)) is None else -value, operand.type)
+        negate: Callable[[Any], Any] = operator.neg
+        if operand.type.kind in (Kind.DECIMAL, Kind.MONEY):
+            negate = Decimal.copy_negate  # -value would round to 28 digits
+        return Compiled(lambda row, env: None if (value := run(row, env)) is None else negate(value), operand.type)
 
     def _binary(self, expression: n.Binary, scope: Scope) -> Compiled:
         left, right = self.value(expression.left, scope), self.value(expression.right, scope)
@@ -328,7 +335,9 @@ class Compiler:
     ) -> Compiled:
         if sign in "&|^":
             wider = common(one, two)
-            return Compiled(_strict({"&": operator.and_, "|": operator.or_, "^": operator.xor}[sign], left, right), wider)
+            return Compiled(
+                _strict({"&": operator.and_, "|": operator.or_, "^": operator.xor}[sign], left, right), wider
+            )
         if Kind.DECIMAL in (one.kind, two.kind):
             one = _literal_type(expression.left, one)
             two = _literal_type(expression.right, two)
@@ -360,9 +369,7 @@ class Compiler:
         values = [self.value(then, scope) for _, then in expression.branches]
         otherwise = self.value(expression.otherwise, scope) if expression.otherwise is not None else None
         result = widest([*values, *([otherwise] if otherwise else [])])
-        branches = [
-            (condition, converted(value, result)) for condition, value in zip(conditions, values, strict=True)
-        ]
+        branches = [(condition, converted(value, result)) for condition, value in zip(conditions, values, strict=True)]
         last = converted(otherwise, result) if otherwise is not None else constant(None)
 
         def choose(row: Any, env: Environment) -> Any:
@@ -412,13 +419,13 @@ class Compiler:
             raise SqlError(258, f"Cannot call methods on {target.type}.")
         paths = [each.value for each in expression.arguments if isinstance(each, n.Literal)]
         if len(paths) != len(expression.arguments):
-            raise SqlError(8172, f'The argument 1 of the XML data type method "{expression.name}" must be a string literal.')
+            raise SqlError(
+                8172, f'The argument 1 of the XML data type method "{expression.name}" must be a string literal.'
+            )
         path = str(paths[0])
         find = element_of(target.run)
         if expression.name == "exist":
-            return Compiled(
-                lambda row, env: None if (at := find(row, env)) is None else xmlpath.exists(at, path), BIT
-            )
+            return Compiled(lambda row, env: None if (at := find(row, env)) is None else xmlpath.exists(at, path), BIT)
         if expression.name != "value" or len(paths) != 2:
             raise syntax(expression.name)
         from connectors.hesabgar.simulator.parser import Parser
@@ -441,11 +448,14 @@ class Compiler:
         if expression.over is not None:
             at = scope.windows.index(expression) if expression in scope.windows else None
             if at is None:
-                raise SqlError(4108, "Windowed functions can only appear in the SELECT or ORDER BY clauses.", severity=15)
+                raise SqlError(
+                    4108, "Windowed functions can only appear in the SELECT or ORDER BY clauses.", severity=15
+                )
             return Compiled(lambda row, env: row[-1][at], BIGINT)
         if expression.name in AGGREGATES:
             raise SqlError(
-                147, "An aggregate may not appear in the WHERE clause unless it is in a subquery contained in a HAVING.",
+                147,
+                "An aggregate may not appear in the WHERE clause unless it is in a subquery contained in a HAVING.",
                 severity=15,
             )
         make = FUNCTIONS.get(expression.name)
@@ -490,7 +500,9 @@ class Compiler:
             return constant(None)
         meet = common(left.type, right.type)
         if meet.kind is Kind.XML:
-            raise SqlError(305, "The XML data type cannot be compared or sorted, except when using the IS NULL operator.")
+            raise SqlError(
+                305, "The XML data type cannot be compared or sorted, except when using the IS NULL operator."
+            )
         one, two = converted(left, meet), converted(right, meet)
         compare = _COMPARE[sign]
         key = key_function(meet)
@@ -609,9 +621,7 @@ def _attempt(run: Run) -> Run:
     return attempt
 
 
-def _strict(
-    apply: Callable[[Any, Any], Any], left: Run, right: Run, fit: Callable[[Any], Any] | None = None
-) -> Run:
+def _strict(apply: Callable[[Any, Any], Any], left: Run, right: Run, fit: Callable[[Any], Any] | None = None) -> Run:
     if fit is None:
 
         def plain(row: Any, env: Environment) -> Any:

@@ -250,20 +250,31 @@ def _alter_table(session: Session, statement: n.AlterTable, transaction: Transac
     if statement.alter is not None:
         at = table.position(statement.alter.name)
         if at is None:
-            raise SqlError(4924, f"ALTER TABLE ALTER COLUMN failed because column '{statement.alter.name}' does not exist.")
+            raise SqlError(
+                4924, f"ALTER TABLE ALTER COLUMN failed because column '{statement.alter.name}' does not exist."
+            )
         table.columns[at].type, table.columns[at].nullable = statement.alter.type, statement.alter.nullable
 
 
 def _add_column(session: Session, table: Table, definition: n.ColumnDefinition) -> None:
     if table.position(definition.name) is not None:
         raise SqlError(
-            2705, f"Column names in each table must be unique. Column name '{definition.name}' in table '{table.name}' is "
-            "specified more than once.", state=4,
+            2705,
+            f"Column names in each table must be unique. Column name '{definition.name}' in table '{table.name}' is "
+            "specified more than once.",
+            state=4,
         )
     column = _column(definition)
-    if not column.nullable and column.default is None and not column.rowversion and column.identity is None and table.rows:
+    if (
+        not column.nullable
+        and column.default is None
+        and not column.rowversion
+        and column.identity is None
+        and table.rows
+    ):
         raise SqlError(
-            4901, "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition "
+            4901,
+            "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition "
             f"specified. Column '{column.name}' cannot be added to non-empty table '{table.name}'.",
         )
     table.columns.append(column)
@@ -309,7 +320,8 @@ def _create_index(session: Session, statement: n.CreateIndex, transaction: Trans
     table = session.find_temporary(statement.table[-1]) or _table(session, statement.table)
     if any(index.name.lower() == statement.name.lower() for index in table.indexes):
         raise SqlError(
-            1913, f"The operation failed because an index with name '{statement.name}' already exists on table "
+            1913,
+            f"The operation failed because an index with name '{statement.name}' already exists on table "
             f"'{table.schema}.{table.name}'.",
         )
     unique = statement.unique and statement.where is None
@@ -372,7 +384,9 @@ def _define_view(session: Session, statement: n.DefineView, transaction: Transac
         raise SqlError(8158, f"'{name}' has more columns than were specified in the column list.")
     for at, each in enumerate(names, start=1):
         if not each:
-            raise SqlError(4511, f"Create View or Function failed because no column name was specified for column {at}.")
+            raise SqlError(
+                4511, f"Create View or Function failed because no column name was specified for column {at}."
+            )
     if len({each.lower() for each in names}) != len(names):
         raise SqlError(4506, f"Column names in each view or function must be unique in view '{name}'.")
     now = session.server.local_now()
@@ -426,7 +440,9 @@ def _drop_schema(session: Session, name: str) -> Undo:
     database = session.database
     key = name.lower()
     if key not in database.schemas:
-        raise SqlError(15151, f"Cannot drop the schema '{name}', because it does not exist or you do not have permission.")
+        raise SqlError(
+            15151, f"Cannot drop the schema '{name}', because it does not exist or you do not have permission."
+        )
     for schema, item in database.objects:
         if schema == key:
             raise SqlError(3729, f"Cannot drop schema '{name}' because it is being referenced by object '{item}'.")
@@ -449,7 +465,9 @@ def _drop_principal(session: Session, name: str) -> Undo:
     key = name.lower()
     found = database.principals.get(key)
     if found is None:
-        raise SqlError(15151, f"Cannot drop the principal '{name}', because it does not exist or you do not have permission.")
+        raise SqlError(
+            15151, f"Cannot drop the principal '{name}', because it does not exist or you do not have permission."
+        )
     if found.kind == "role" and any(key in each.roles for each in database.principals.values()):
         raise SqlError(15144, "The role has members. It must be empty before it can be dropped.")
     grants = dict(database.grants)
@@ -506,9 +524,13 @@ def alter_role(session: Session, role: str, member: str, *, add: bool, transacti
     database = session.database
     found, target = database.principals.get(member.lower()), database.principals.get(role.lower())
     if target is None or target.kind != "role":
-        raise SqlError(15151, f"Cannot alter the role '{role}', because it does not exist or you do not have permission.")
+        raise SqlError(
+            15151, f"Cannot alter the role '{role}', because it does not exist or you do not have permission."
+        )
     if found is None:
-        raise SqlError(15151, f"Cannot add the principal '{member}', because it does not exist or you do not have permission.")
+        raise SqlError(
+            15151, f"Cannot add the principal '{member}', because it does not exist or you do not have permission."
+        )
     before = set(found.roles)
     principal = found
     (principal.roles.add if add else principal.roles.discard)(role.lower())
@@ -524,8 +546,11 @@ def _permit(session: Session, statement: n.Permission, transaction: Transaction)
     if statement.kind == "object":
         found = session.find_object(statement.name)
         if found is None:
-            raise SqlError(15151, f"Cannot find the object '{statement.name[-1]}', because it does not exist or you do not "
-                           "have permission.")
+            raise SqlError(
+                15151,
+                f"Cannot find the object '{statement.name[-1]}', because it does not exist or you do not "
+                "have permission.",
+            )
         securable = f"object:{found.schema.lower()}.{found.name.lower()}"
     elif statement.kind == "schema":
         if statement.name[-1].lower() not in database.schemas:
@@ -536,7 +561,9 @@ def _permit(session: Session, statement: n.Permission, transaction: Transaction)
     before = dict(database.grants)
     for who in statement.principals:
         if who.lower() not in database.principals:
-            raise SqlError(15151, f"Cannot find the user '{who}', because it does not exist or you do not have permission.")
+            raise SqlError(
+                15151, f"Cannot find the user '{who}', because it does not exist or you do not have permission."
+            )
         for permission in statement.permissions:
             key = (who.lower(), permission, securable)
             if statement.action == "revoke":

@@ -149,9 +149,7 @@ class Engine:
             case _:
                 return None
 
-    def _simulate(
-        self, session: Session, own: str, arguments: list[tuple[str | None, SqlType, Any, bool]]
-    ) -> None:
+    def _simulate(self, session: Session, own: str, arguments: list[tuple[str | None, SqlType, Any, bool]]) -> None:
         """The simulator's own procedures: sim.fault, sim.clear_faults and sim.away, for the owner only."""
         session.require_owner("SIMULATE")
         given = {(name or "").lstrip("@").lower(): value for name, _, value, _ in arguments}

@@ -391,18 +391,14 @@ def _read_part(part: str, value: dt.datetime) -> int:
 def _datepart(compiler: Compiler, given: list[Compiled]) -> Compiled:
     _count("datepart", given, 2)
     part, moment = _part(given[0]), _moment(given[1])
-    return Compiled(
-        lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT
-    )
+    return Compiled(lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT)
 
 
 def _shortcut(part: str) -> Make:
     def make(compiler: Compiler, given: list[Compiled]) -> Compiled:
         _count(part, given, 1)
         moment = _moment(given[0])
-        return Compiled(
-            lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT
-        )
+        return Compiled(lambda row, env: None if (value := moment(row, env)) is None else _read_part(part, value), INT)
 
     return make
 
@@ -622,7 +618,7 @@ FUNCTIONS: Final[dict[str, Make]] = {
     "space": _calls("space", SqlType(Kind.VARCHAR, length=8_000), [INT], lambda count: " " * count),
     "str": _calls("str", SqlType(Kind.VARCHAR, length=10), [BIGINT], lambda value: f"{value:>10}"),
     "isnumeric": _calls("isnumeric", INT, [TEXT], _isnumeric),
-    "abs": _same_type("abs", abs),
+    "abs": _same_type("abs", lambda value: value.copy_abs() if isinstance(value, Decimal) else abs(value)),
     "sign": _same_type("sign", lambda value: type(value)((value > 0) - (value < 0))),
     "round": _rounded,
     "floor": _whole(decimal.ROUND_FLOOR),

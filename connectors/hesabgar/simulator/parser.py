@@ -34,19 +34,7 @@ from connectors.hesabgar.simulator.types import (
 Parsed = TypeVar("Parsed")
 
 RESERVED: Final = frozenset(
-    """add all alter and any as asc authorization backup begin between break browse bulk by cascade case check
-    checkpoint close clustered coalesce collate column commit compute constraint contains containstable continue convert
-    create cross current current_date current_time current_timestamp current_user cursor database dbcc deallocate
-    declare default delete deny desc disk distinct distributed double drop dump else end errlvl escape except exec
-    execute exists exit external fetch file fillfactor for foreign freetext freetexttable from full function goto grant
-    group having holdlock identity identity_insert identitycol if in index inner insert intersect into is join key kill
-    left like lineno load merge national nocheck nonclustered not null nullif of off offsets on open opendatasource
-    openquery openrowset openxml option or order outer over percent pivot plan precision primary print proc procedure
-    public raiserror read readtext reconfigure references replication restore restrict return revert revoke right
-    rollback rowcount rowguidcol rule save schema securityaudit select session_user set setuser shutdown some
-    statistics system_user table tablesample textsize then to top tran transaction trigger truncate try_convert tsequal
-    union unique unpivot update updatetext use user values varying view waitfor when where while with within
-    writetext""".split()
+    ["add", "all", "alter", "and", "any", "as", "asc", "authorization", "backup", "begin", "between", "break", "browse", "bulk", "by", "cascade", "case", "check", "checkpoint", "close", "clustered", "coalesce", "collate", "column", "commit", "compute", "constraint", "contains", "containstable", "continue", "convert", "create", "cross", "current", "current_date", "current_time", "current_timestamp", "current_user", "cursor", "database", "dbcc", "deallocate", "declare", "default", "delete", "deny", "desc", "disk", "distinct", "distributed", "double", "drop", "dump", "else", "end", "errlvl", "escape", "except", "exec", "execute", "exists", "exit", "external", "fetch", "file", "fillfactor", "for", "foreign", "freetext", "freetexttable", "from", "full", "function", "goto", "grant", "group", "having", "holdlock", "identity", "identity_insert", "identitycol", "if", "in", "index", "inner", "insert", "intersect", "into", "is", "join", "key", "kill", "left", "like", "lineno", "load", "merge", "national", "nocheck", "nonclustered", "not", "null", "nullif", "of", "off", "offsets", "on", "open", "opendatasource", "openquery", "openrowset", "openxml", "option", "or", "order", "outer", "over", "percent", "pivot", "plan", "precision", "primary", "print", "proc", "procedure", "public", "raiserror", "read", "readtext", "reconfigure", "references", "replication", "restore", "restrict", "return", "revert", "revoke", "right", "rollback", "rowcount", "rowguidcol", "rule", "save", "schema", "securityaudit", "select", "session_user", "set", "setuser", "shutdown", "some", "statistics", "system_user", "table", "tablesample", "textsize", "then", "to", "top", "tran", "transaction", "trigger", "truncate", "try_convert", "tsequal", "union", "unique", "unpivot", "update", "updatetext", "use", "user", "values", "varying", "view", "waitfor", "when", "where", "while", "with", "within", "writetext"]
 )
 """Words that name nothing unless they are quoted (SQL Server's list of reserved keywords)."""
 
@@ -77,15 +65,22 @@ _SIZED: Final = {
     "binary": Kind.BINARY,
 }
 _OPTIONS: Final = frozenset(
-    """ansi_nulls ansi_padding ansi_warnings ansi_null_dflt_on ansi_defaults arithabort concat_null_yields_null
-    cursor_close_on_commit datefirst dateformat deadlock_priority fmtonly implicit_transactions language lock_timeout
-    nocount noexec numeric_roundabort parseonly quoted_identifier rowcount textsize xact_abort""".split()
+    ["ansi_nulls", "ansi_padding", "ansi_warnings", "ansi_null_dflt_on", "ansi_defaults", "arithabort", "concat_null_yields_null", "cursor_close_on_commit", "datefirst", "dateformat", "deadlock_priority", "fmtonly", "implicit_transactions", "language", "lock_timeout", "nocount", "noexec", "numeric_roundabort", "parseonly", "quoted_identifier", "rowcount", "textsize", "xact_abort"]
 )
 _HINTS: Final = frozenset(
-    """holdlock nolock nowait paglock readcommitted readcommittedlock readpast readuncommitted repeatableread rowlock
-    serializable tablock tablockx updlock xlock""".split()
+    ["holdlock", "nolock", "nowait", "paglock", "readcommitted", "readcommittedlock", "readpast", "readuncommitted", "repeatableread", "rowlock", "serializable", "tablock", "tablockx", "updlock", "xlock"]
 )
-_COMPARISONS: Final = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!<": ">=", "!>": "<="}
+_COMPARISONS: Final = {
+    "=": "=",
+    "<>": "<>",
+    "!=": "<>",
+    "<": "<",
+    ">": ">",
+    "<=": "<=",
+    ">=": ">=",
+    "!<": ">=",
+    "!>": "<=",
+}
 _NO_BRACKETS: Final = frozenset({"current_timestamp", "current_user", "session_user", "system_user", "user"})
 
 
@@ -347,7 +342,8 @@ class Parser:
             operator = self._take().key
             operand = self._factor()
             if operator == "-" and isinstance(operand, n.Literal) and isinstance(operand.value, int | Decimal | float):
-                return _number(-operand.value)
+                value = operand.value
+                return _number(value.copy_negate() if isinstance(value, Decimal) else -value)
             return operand if operator == "+" else n.Unary(operator, operand)
         return self._postfix(self._primary())
 
@@ -373,7 +369,9 @@ class Parser:
                 self._at += 1
                 text = str(token.value)
                 kind = Kind.NVARCHAR if token.text[:1] in "Nn" else Kind.VARCHAR
-                return n.Literal(text, SqlType(kind, length=min(max(len(text), 1), 8_000) if len(text) <= 4_000 else MAX))
+                return n.Literal(
+                    text, SqlType(kind, length=min(max(len(text), 1), 8_000) if len(text) <= 4_000 else MAX)
+                )
             case "hex":
                 self._at += 1
                 assert isinstance(token.value, bytes)
@@ -1377,9 +1375,7 @@ class Parser:
         """Refuse a definition that isn't its batch's first statement."""
         if self._at != 1:
             kind = self._token.text.upper()
-            error = SqlError(
-                111, f"'CREATE/ALTER {kind}' must be the first statement in a query batch.", severity=15
-            )
+            error = SqlError(111, f"'CREATE/ALTER {kind}' must be the first statement in a query batch.", severity=15)
             error.line = self._token.line
             raise error
 

@@ -245,9 +245,7 @@ class Planner:
             case _:
                 return self._select(query, parent, level)
 
-    def _values(
-        self, rows: tuple[tuple[n.Expression, ...], ...], parent: Scope | None, level: Level | None
-    ) -> Plan:
+    def _values(self, rows: tuple[tuple[n.Expression, ...], ...], parent: Scope | None, level: Level | None) -> Plan:
         own = Level(level)
         compiler = Compiler(self, own)
         scope = Scope(own, parent)
@@ -269,38 +267,25 @@ class Planner:
         return Plan(columns, produce, own.correlated)
 
     def _set_operation(self, query: n.SetOperation, parent: Scope | None, level: Level | None) -> Plan:
-        left, right = self._query(query.left, parent, level), self._query(query.right, parent, level)
-        if len(left.columns) != len(right.columns):
-            raise SqlError(
-                205,
-                "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of "
-                "expressions in their target lists.",
-            )
-        columns = [
-            OutputColumn(one.name, common(one.type, two.type), one.nullable or two.nullable)
-            for one, two in zip(left.columns, right.columns, strict=True)
-        ]
-        one, two = _recast(left, columns), _recast(right, columns)
-        key = _row_key([column.type for column in columns])
-
-        def produce(env: Environment) -> Iterator[Row]:
-            match query.operator:
-                case "union all":
-                    return itertools.chain(one(env), two(env))
-                case "union":
-                    return _distinct(itertools.chain(one(env), two(env)), key)
-                case "except":
-                    gone = {key(row) for row in two(env)}
-                    return _distinct((row for row in one(env) if key(row) not in gone), key)
-                case _:
-                    kept = {key(row) for row in two(env)}
-                    return _distinct((row for row in one(env) if key(row) in kept), key)
-
-        rows: Rows = produce
+        parts = [self._query(each, parent, level) for each in _operands(query)]
+        columns = parts[0].columns
+        for part in parts[1:]:
+            if len(part.columns) != len(columns):
+                raise SqlError(
+                    205,
+                    "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of "
+                    "expressions in their target lists.",
+                )
+            columns = [
+                OutputColumn(one.name, common(one.type, two.type), one.nullable or two.nullable)
+                for one, two in zip(columns, part.columns, strict=True)
+            ]
+        produce = _combined(query.operator, [_recast(part, columns) for part in parts], columns)
+        rows = produce
         if query.order:
             sort = self._sorting_outputs(query.order, columns)
             rows = lambda env: iter(sort(list(produce(env))))  # noqa: E731
-        plan = Plan(columns, rows, left.correlated or right.correlated)
+        plan = Plan(columns, rows, any(part.correlated for part in parts))
         return self._limited(plan, None, query.offset, query.fetch, parent, level)
 
     def _sorting_outputs(
@@ -429,9 +414,7 @@ class Planner:
             matched = [each for each in scope.bindings if not qualifier or qualifier in each.qualifiers]
             if not matched:
                 raise SqlError(107, f"The column prefix '{'.'.join(qualifier)}' does not match with a table name.")
-            found.extend(
-                n.Item(n.Column((binding.alias, name)), name) for binding in matched for name in binding.names
-            )
+            found.extend(n.Item(n.Column((binding.alias, name)), name) for binding in matched for name in binding.names)
         return found
 
     # --- FROM ---------------------------------------------------------------------------------------------------
@@ -552,9 +535,7 @@ class Planner:
         qualifiers: tuple[n.Name, ...] = ((alias,),)
         if source.alias == source.name[-1]:
             qualifiers = (*qualifiers, (table.schema.lower(), table.name.lower()))
-        scope.bindings.append(
-            Binding(source.alias, qualifiers, number, columns, [each.name for each in table.columns])
-        )
+        scope.bindings.append(Binding(source.alias, qualifiers, number, columns, [each.name for each in table.columns]))
         temporary = table.name[:1] in "#@"
         return _Leaf(number, table, size=10 if temporary else max(len(table.rows), _GUESS), volatile=temporary)
 
@@ -592,9 +573,7 @@ class Planner:
         items = self._expanded(query.items, inner)
         named = names or tuple(item.alias or _own_name(item.expression) for item in items)
         merged = {name.lower(): (item.expression, inner) for name, item in zip(named, items, strict=True)}
-        scope.bindings.append(
-            Binding(alias, ((alias.lower(),), *qualifiers), -1, {}, list(named), merged)
-        )
+        scope.bindings.append(Binding(alias, ((alias.lower(),), *qualifiers), -1, {}, list(named), merged))
         conditions = [(each, inner) for each in conjuncts(query.where)]
         return _Join("inner", inner_tree, _Leaf(-1), conditions)
 
@@ -615,7 +594,9 @@ class Planner:
             at = next(at for at, name in enumerate(named, start=1) if not name)
             raise SqlError(8155, f"No column name was specified for column {at} of '{alias}'.")
         number = scope.level.take()
-        columns = {name.lower(): (at, each.type) for at, (name, each) in enumerate(zip(named, plan.columns, strict=True))}
+        columns = {
+            name.lower(): (at, each.type) for at, (name, each) in enumerate(zip(named, plan.columns, strict=True))
+        }
         scope.bindings.append(Binding(alias, ((alias.lower(),), *qualifiers), number, columns, list(named)))
         return _Leaf(number, rows=plan.rows, lateral=lateral)
 
@@ -701,7 +682,10 @@ class Planner:
             return right.size * 1e6
         if right.leaf is not None and right.leaf.table is not None:
             columns = {
-                side.name[-1].lower() for each in equal for side in (each.left, each.right) if isinstance(side, n.Column)
+                side.name[-1].lower()
+                for each in equal
+                for side in (each.left, each.right)
+                if isinstance(side, n.Column)
             }
             for index in right.leaf.table.indexes:
                 if all(right.leaf.table.columns[at].name.lower() in columns for at in index.positions):
@@ -763,7 +747,9 @@ class Planner:
             assert leaf.rows is not None
             produce = leaf.rows
             size = leaf.size
-            return _Operator([leaf.source], _filtered(lambda env: ((row,) for row in produce(env)), filters), leaf, filters, size)
+            return _Operator(
+                [leaf.source], _filtered(lambda env: ((row,) for row in produce(env)), filters), leaf, filters, size
+            )
         table = leaf.table
         lookup = self._lookup(table, conditions, level, compiler)
         self._settle(level, [leaf.source])
@@ -876,6 +862,7 @@ class Planner:
                     keys = [known[at] for at in index.positions]
                     return _by_index(table, index, keys, rest, right.filters)
         if not equal:
+
             def whole(env: Environment) -> Callable[[Any], Iterable[Any]]:
                 found = list(right.rows(env))
                 return lambda row: found
@@ -897,9 +884,7 @@ class Planner:
 
     # --- groups and windows -------------------------------------------------------------------------------------
 
-    def _grouped(
-        self, query: n.Select, calls: tuple[Any, ...], scope: Scope, compiler: Compiler, rows: Rows
-    ) -> Rows:
+    def _grouped(self, query: n.Select, calls: tuple[Any, ...], scope: Scope, compiler: Compiler, rows: Rows) -> Rows:
         keys = [compiler.value(each, scope) for each in query.group]
         aggregates: list[n.Call] = []
         for each in walk(calls):
@@ -952,7 +937,6 @@ class Planner:
                 yield (*row, tuple(column[at] for column in columns))
 
         return produce
-
 
 
 _NOTHING: Final[Row] = (None,) * 512
@@ -1198,6 +1182,34 @@ def _recast(plan: Plan, columns: list[OutputColumn]) -> Rows:
     )
 
 
+def _operands(query: n.SetOperation) -> list[n.Query]:
+    """What is combined; a chain of UNION ALL is one operation, however long."""
+    found: list[n.Query] = [query.right]
+    left = query.left
+    while query.operator == "union all" and isinstance(left, n.SetOperation) and left.operator == "union all":
+        if left.order or left.offset is not None:
+            break
+        found.append(left.right)
+        left = left.left
+    return [left, *reversed(found)]
+
+
+def _combined(operator: str, parts: list[Rows], columns: list[OutputColumn]) -> Rows:
+    key = _row_key([column.type for column in columns])
+
+    def produce(env: Environment) -> Iterator[Row]:
+        together = itertools.chain.from_iterable(part(env) for part in parts)
+        if operator == "union all":
+            return together
+        if operator == "union":
+            return _distinct(together, key)
+        others = {key(row) for row in parts[1](env)}
+        wanted = operator == "intersect"
+        return _distinct((row for row in parts[0](env) if (key(row) in others) is wanted), key)
+
+    return produce
+
+
 # --- aggregates ---------------------------------------------------------------------------------------------------
 
 Finish = Callable[[list[Any]], Any]
@@ -1244,12 +1256,19 @@ def _finish(name: str, kind: SqlType, key: Callable[[Any], Any]) -> tuple[SqlTyp
         to = BIGINT if kind.kind is Kind.BIGINT else INT
         if name == "sum":
             return to, lambda values: fit_integer(sum(values), to) if values else None
-        return to, lambda values: int(Decimal(sum(values)) / len(values)) if values else None
+        return to, lambda values: _whole_average(sum(values), len(values)) if values else None
     if name == "sum":
         wide = decimal_type(38, kind.scale)
         return wide, lambda values: fit_decimal(_total(values), wide) if values else None
     wide = decimal_type(38, max(kind.scale, 6))
-    return wide, lambda values: fit_decimal(CONTEXT.divide(_total(values), Decimal(len(values))), wide) if values else None
+    return (
+        wide,
+        lambda values: fit_decimal(CONTEXT.divide(_total(values), Decimal(len(values))), wide) if values else None,
+    )
+
+
+def _whole_average(total: int, count: int) -> int:
+    return total // count if total >= 0 else -(-total // count)
 
 
 def _total(values: list[Decimal]) -> Decimal:

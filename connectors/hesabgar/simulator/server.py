@@ -75,7 +75,6 @@ class WireSink:
         self._held = (0xFF if nested else 0xFE, 0, 0)
 
     async def output(self, name: str, kind: SqlType, value: Any) -> None:
-        await self._more()
         await self._packets.write(tds.return_value(self._ordinal, name, kind, value))
         self._ordinal += 1
 
@@ -148,9 +147,7 @@ class Connection:
         engine = self._engine
         name = engine.database.name
         size = min(max(login.packet_size or 4_096, MIN_PACKET), MAX_PACKET)
-        self._session = Session(
-            engine, self._spid, login.user.lower(), host=login.host, application=login.application
-        )
+        self._session = Session(engine, self._spid, login.user.lower(), host=login.host, application=login.application)
         engine.sessions.add(self._session)
         parts = [
             tds.environment(1, name, "master"),

@@ -50,7 +50,7 @@ class Sink(Protocol):
         """A procedure has ended."""
 
     async def output(self, name: str, kind: SqlType, value: Any) -> None:
-        """An output parameter of a procedure called by RPC."""
+        """An output parameter of a procedure called by RPC, after :meth:`returned`."""
 
 
 class Collecting:
@@ -119,6 +119,17 @@ class Prepared:
 
 class Session:
     """One login's connection to the engine."""
+
+    server: Engine
+    spid: int
+    login: str
+    host: str
+    application: str
+    transaction_count: int
+    row_count: int
+    last_error: int
+    lock_timeout: int
+    last_identity: int | None
 
     def __init__(self, server: Engine, spid: int, login: str, *, host: str = "", application: str = "") -> None:
         self.server = server
@@ -229,9 +240,7 @@ class Session:
         self._strike(text)
         await self._outermost(lambda: self._run_text(text, {}, {}))
 
-    async def call(
-        self, name: str, arguments: list[tuple[str, SqlType, Any, bool]], sink: Sink
-    ) -> None:
+    async def call(self, name: str, arguments: list[tuple[str, SqlType, Any, bool]], sink: Sink) -> None:
         """Run a procedure by name with (name, type, value, output) arguments, as an RPC does."""
         self.sink = sink
         self._strike(name)
@@ -258,7 +267,8 @@ class Session:
             self.roll_back()
             await self._report(
                 SqlError(
-                    3998, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back."
+                    3998,
+                    "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.",
                 )
             )
 
@@ -280,30 +290,30 @@ class Session:
             await self._block(body)
         except _Signal as signal:
             if signal.word != "return":
-                raise SqlError(135, f"Cannot use a {signal.word.upper()} statement outside the scope of a WHILE.") from None
+                raise SqlError(
+                    135, f"Cannot use a {signal.word.upper()} statement outside the scope of a WHILE."
+                ) from None
 
     async def _remote(self, name: str, arguments: list[tuple[str, SqlType, Any, bool]]) -> None:
         from connectors.hesabgar.simulator.functions import split_name
 
         parts = split_name(name)
-        given = [
-            (each_name or None, kind, value, output) for each_name, kind, value, output in arguments
-        ]
+        given = [(each_name or None, kind, value, output) for each_name, kind, value, output in arguments]
         status, outputs = await self.run_procedure(parts, given)
+        await self.sink.returned(status, nested=False)
         for (each_name, kind, _, output), value in zip(arguments, outputs, strict=True):
             if output:
                 await self.sink.output(each_name, kind, value)
-        await self.sink.returned(status, nested=False)
 
     async def _execute_sql(self, arguments: list[tuple[str, SqlType, Any, bool]]) -> None:
         types, values = _parameters(arguments)
         text = str(arguments[0][2])
         self.frame.user = self.user
         await self._run_text(text, types, values)
+        await self.sink.returned(0, nested=False)
         for name, _, _, output in arguments[2:]:
             if output and name:
                 await self.sink.output(name, types[name.lower()], self.frame.values[name.lower()])
-        await self.sink.returned(0, nested=False)
 
     async def run_procedure(
         self, name: n.Name, arguments: list[tuple[str | None, SqlType, Any, bool]]
@@ -429,9 +439,7 @@ class Session:
             return
         mine = self.transaction
         if any(table.dirty_by is not None and table.dirty_by is not mine for table in tables):
-            await self._wait_until(
-                lambda: all(table.dirty_by is None or table.dirty_by is mine for table in tables)
-            )
+            await self._wait_until(lambda: all(table.dirty_by is None or table.dirty_by is mine for table in tables))
 
     # --- transactions -------------------------------------------------------------------------------------------
 
@@ -446,8 +454,11 @@ class Session:
         if self.transaction_count == 0 or self.transaction is None:
             raise SqlError(3902, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.")
         if self.transaction.doomed:
-            raise SqlError(3930, "The current transaction cannot be committed and cannot support operations that write "
-                           "to the log file. Roll back the transaction.")
+            raise SqlError(
+                3930,
+                "The current transaction cannot be committed and cannot support operations that write "
+                "to the log file. Roll back the transaction.",
+            )
         if self.transaction_count == 1:
             self._finish(self.transaction)
         self.transaction_count -= 1
@@ -690,9 +701,7 @@ class Session:
         run = await self.prepared(statement, lambda planner: _value(planner, expression, to))
         return run((), self.environment())
 
-    def evaluate(
-        self, expression: n.Expression, to: SqlType, types: dict[str, SqlType], values: dict[str, Any]
-    ) -> Any:
+    def evaluate(self, expression: n.Expression, to: SqlType, types: dict[str, SqlType], values: dict[str, Any]) -> Any:
         """The value of an expression that reads no tables."""
         run = _value(Planner(self, types), expression, to)
         return run((), Environment(self, values))
@@ -800,7 +809,9 @@ class Session:
                 if kind is not None:
                     arguments.append((each.name, kind, self.frame.values[each.value.name], each.output))
                     continue
-            compiled = await self.prepared(_part(statement, at), lambda planner, value=each.value: _typed(planner, value))
+            compiled = await self.prepared(
+                _part(statement, at), lambda planner, value=each.value: _typed(planner, value)
+            )
             arguments.append((each.name, compiled.type, compiled.run((), self.environment()), each.output))
         if name[-1].lower() == "sp_executesql":
             await self._nested_sql(statement, arguments)
@@ -818,9 +829,7 @@ class Session:
             if each.output and isinstance(each.value, n.Variable):
                 self.frame.values[each.value.name] = value
 
-    async def _nested_sql(
-        self, statement: n.Execute, arguments: list[tuple[str | None, SqlType, Any, bool]]
-    ) -> None:
+    async def _nested_sql(self, statement: n.Execute, arguments: list[tuple[str | None, SqlType, Any, bool]]) -> None:
         plain = [(name or "", kind, value, output) for name, kind, value, output in arguments]
         types, values = _parameters(plain)
         inner = await self._dynamic(str(arguments[0][2]), types, values)
@@ -855,7 +864,8 @@ class Session:
         state = await self.ask(_part(statement, 2), statement.state, SqlType(Kind.TINYINT))
         if number is None or not 50_000 <= number < 1 << 31:
             raise SqlError(
-                35100, f"Error number {number} in the THROW statement is outside the valid range. Specify an error number "
+                35100,
+                f"Error number {number} in the THROW statement is outside the valid range. Specify an error number "
                 "in the valid range of 50000 to 2147483647.",
             )
         thrown = SqlError(number, message or "", state=state or 0)
@@ -872,7 +882,7 @@ class Session:
             values.append("(null)" if value is None else value)
         text = _formatted(message or "", values)
         if severity <= 10:
-            await self.sink.info(50_000, text, severity)
+            await self.sink.info(50_000, text, 0 if severity == 10 else severity)
             return
         error = SqlError(50_000, text, severity=severity, state=max(state, 1))
         error.raised = True
@@ -918,7 +928,7 @@ class Session:
             raise SqlError(
                 911, f"Database '{statement.database}' does not exist. Make sure that the name is entered correctly."
             )
-        await self.sink.info(5701, f"Changed database context to '{self.database.name}'.", 10)
+        await self.sink.info(5701, f"Changed database context to '{self.database.name}'.", 0)
         await self.told(None)
 
     async def _insert(self, statement: n.Insert) -> None:
@@ -1071,4 +1081,3 @@ _RUN: Final[dict[type[n.Statement], Callable[[Session, Any], Awaitable[None]]]] 
         Session._define,
     ),
 }
-

@@ -518,7 +518,13 @@ class Call:
     arguments: list[tuple[str, SqlType, Any, bool]]
 
 
-_SYSTEM_PROCEDURES: Final = {10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec", 15: "sp_unprepare"}
+_SYSTEM_PROCEDURES: Final = {
+    10: "sp_executesql",
+    11: "sp_prepare",
+    12: "sp_execute",
+    13: "sp_prepexec",
+    15: "sp_unprepare",
+}
 
 
 def parse_call(data: bytes) -> Call:

@@ -274,9 +274,7 @@ def parse_moment(text: str) -> dt.datetime:
         date = dt.date.fromisoformat(day.replace("/", "-"))
         return dt.datetime.combine(date, parse_time(clock) if clock else dt.time())
     except ValueError:
-        raise SqlError(
-            241, "Conversion failed when converting date and/or time from character string."
-        ) from None
+        raise SqlError(241, "Conversion failed when converting date and/or time from character string.") from None
 
 
 def parse_time(text: str) -> dt.time:
@@ -409,9 +407,7 @@ def _to_binary(source: SqlType, to: SqlType, style: int) -> Converter:
 
 
 def _not_allowed(source: SqlType, to: SqlType) -> SqlError:
-    return SqlError(
-        529, f"Explicit conversion from data type {source.kind} to {to.kind} is not allowed.", state=2
-    )
+    return SqlError(529, f"Explicit conversion from data type {source.kind} to {to.kind} is not allowed.", state=2)
 
 
 def _guid_from_text(value: str) -> uuid.UUID:

@@ -20,7 +20,9 @@ def parse(text: str) -> Element:
         return ElementTree.fromstring(f"<root>{body}</root>")  # noqa: S314 (no entities: refused above)
     except ElementTree.ParseError as error:
         line, character = error.position
-        raise SqlError(9455, f"XML parsing: line {line}, character {character}, illegal qualified name character") from None
+        raise SqlError(
+            9455, f"XML parsing: line {line}, character {character}, illegal qualified name character"
+        ) from None
 
 
 def nodes(context: Element, path: str) -> Iterator[Element]:

@@ -75,10 +75,10 @@ def _named(what: str, persian: str) -> tuple[Column, Column]:
 
 
 _ACTIVE: Final = Column("active", "bit", "0 when it isn't used any more", "اگر دیگر به کار نمی‌رود صفر", "1")
-_FISCAL_YEAR: Final = Column(
-    "fiscal_year", "smallint", "fiscal year (Jalali)", "سال مالی (شمسی)", required=True
+_FISCAL_YEAR: Final = Column("fiscal_year", "smallint", "fiscal year (Jalali)", "سال مالی (شمسی)", required=True)
+_ATTRIBUTE: Final = _code(
+    "attribute", "product attribute's code, '' if none", "کد مشخصهٔ کالا؛ تهی اگر ندارد", default="N''"
 )
-_ATTRIBUTE: Final = _code("attribute", "product attribute's code, '' if none", "کد مشخصهٔ کالا؛ تهی اگر ندارد", default="N''")
 _KIND: Final = Column(
     "kind", "varchar(30)", "kind of document, in the hub's words (sales_invoice, …)", "نوع سند به واژه‌های هاب"
 )
@@ -246,7 +246,11 @@ VIEWS: Final = (
         "places",
         "Places tied to accounts",
         "مکان‌ها",
-        (*_named("place", "مکان"), _code("account", "its account", "حساب آن"), _code("city_code", "its city", "شهر آن")),
+        (
+            *_named("place", "مکان"),
+            _code("account", "its account", "حساب آن"),
+            _code("city_code", "its city", "شهر آن"),
+        ),
     ),
     View(
         "cities",
