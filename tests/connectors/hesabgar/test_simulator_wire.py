@@ -427,7 +427,7 @@ def test_a_procedure_called_by_name_with_typed_parameters_and_output(
         assert not cursor.nextset()
     else:
         assert values[-1] == 42
-    assert cursor.returnvalue == 7
+        assert cursor.returnvalue == 7
 
 
 def test_sp_executesql_with_parameters(cursor: Any) -> None:
