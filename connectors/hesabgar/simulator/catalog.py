@@ -331,7 +331,10 @@ VIRTUAL: Final[dict[tuple[str, str], tuple[list[Column], Listing]]] = {
         _types,
     ),
     ("sys", "sql_modules"): (
-        _columns(object_id=INT, definition=TEXT, uses_ansi_nulls=BIT, uses_quoted_identifier=BIT, execute_as_principal_id=INT),
+        _columns(
+            object_id=INT, definition=TEXT, uses_ansi_nulls=BIT, uses_quoted_identifier=BIT,
+            execute_as_principal_id=INT,
+        ),
         _modules,
     ),
     ("sys", "parameters"): (

@@ -66,6 +66,8 @@ class OutputColumn:
     type: SqlType
     nullable: bool = True
     variable: str | None = None
+    untyped: bool = False
+    """Nothing but NULL, which takes the type of whatever it meets."""
 
 
 @dataclass(slots=True)
@@ -171,6 +173,7 @@ class Planner:
         source: n.Source | None,
         where: n.Expression | None,
         tables: tuple[tuple[str, tuple[str, ...], n.Query], ...],
+        permission: str,
     ) -> tuple[Table, int, Scope, Compiler, Rows]:
         """The rows an UPDATE or DELETE is about: the table, its place in a row, and the scope of its expressions."""
         level = Level()
@@ -182,13 +185,13 @@ class Planner:
         else:
             found = self._find_target(source, target)
             if found is None:
-                table = self.table(target)
+                table = self.table(target, permission)
                 source = n.Join("cross", n.TableSource(target, target[-1]), source, None)
                 name = (table.name,)
             else:
                 name = (found.alias,)
                 target = found.name
-        table = self.table(target)
+        table = self.table(target, permission)
         fixed = _has_lateral(source)
         tree = self._bind(source, scope, level, mergeable=not fixed)
         wanted = name[-1].lower()
@@ -212,8 +215,8 @@ class Planner:
             case _:
                 return None
 
-    def table(self, name: n.Name) -> Table:
-        """A base table, a temporary one or a table variable. Raises error 208."""
+    def table(self, name: n.Name, permission: str = "") -> Table:
+        """A base table, a temporary one or a table variable, for a change that needs a permission. Raises error 208."""
         if len(name) == 1 and name[0][:1] in "#@":
             self.volatile = True
             found = self.session.find_temporary(name[0])
@@ -221,6 +224,11 @@ class Planner:
                 raise invalid_object(name[0])
             return found
         item = self.session.find_object(name)
+        if isinstance(item, View) and permission:
+            self.session.require(permission, item.schema, item.name)
+            raise SqlError(
+                4403, f"Cannot update the view or function '{item.name}': the simulator changes tables only."
+            )
         if not isinstance(item, Table):
             raise invalid_object(".".join(name))
         return item
@@ -256,7 +264,7 @@ class Planner:
         for column in zip(*compiled, strict=True):
             kinds = [each.type for each in column if not each.null]
             kind = functools.reduce(common, kinds) if kinds else INT
-            columns.append(OutputColumn("", kind, any(each.nullable for each in column)))
+            columns.append(OutputColumn("", kind, any(each.nullable for each in column), untyped=not kinds))
             makes.append([converted(each, kind) for each in column])
         by_row = list(zip(*makes, strict=True))
 
@@ -276,10 +284,7 @@ class Planner:
                     "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of "
                     "expressions in their target lists.",
                 )
-            columns = [
-                OutputColumn(one.name, common(one.type, two.type), one.nullable or two.nullable)
-                for one, two in zip(columns, part.columns, strict=True)
-            ]
+            columns = [_met(one, two) for one, two in zip(columns, part.columns, strict=True)]
         produce = _combined(query.operator, [_recast(part, columns) for part in parts], columns)
         rows = produce
         if query.order:
@@ -357,7 +362,7 @@ class Planner:
                 rows = self._windowed(windows, scope, plain, rows)
         compiled = [compiler.value(item.expression, scope) for item in items]
         columns = [
-            OutputColumn(item.alias or _own_name(item.expression), each.type, each.nullable, item.variable)
+            OutputColumn(item.alias or _own_name(item.expression), each.type, each.nullable, item.variable, each.null)
             for item, each in zip(items, compiled, strict=True)
         ]
         plan = self._projected(query, columns, [each.run for each in compiled], rows, scope, compiler)
@@ -823,7 +828,7 @@ class Planner:
         own, other = set(left.layout), set(right.layout)
         for expression, scope in conditions:
             pair = None
-            if isinstance(expression, n.Comparison) and expression.operator == "=":
+            if kind != "full" and isinstance(expression, n.Comparison) and expression.operator == "=":
                 for one, two in ((expression.left, expression.right), (expression.right, expression.left)):
                     here, there = self._references((one, scope), level), self._references((two, scope), level)
                     if here and there and here <= own and there <= other:
@@ -1170,7 +1175,9 @@ def _projection(runs: list[Run]) -> Callable[[Any, Environment], Row]:
 
 
 def _recast(plan: Plan, columns: list[OutputColumn]) -> Rows:
-    changes = [converter(one.type, two.type) for one, two in zip(plan.columns, columns, strict=True)]
+    changes = [
+        None if one.untyped else converter(one.type, two.type) for one, two in zip(plan.columns, columns, strict=True)
+    ]
     if not any(changes):
         return plan.rows
     return lambda env: (
@@ -1180,6 +1187,11 @@ def _recast(plan: Plan, columns: list[OutputColumn]) -> Rows:
         )
         for row in plan.rows(env)
     )
+
+
+def _met(one: OutputColumn, two: OutputColumn) -> OutputColumn:
+    kind = two.type if one.untyped else one.type if two.untyped else common(one.type, two.type)
+    return OutputColumn(one.name, kind, one.nullable or two.nullable, untyped=one.untyped and two.untyped)
 
 
 def _operands(query: n.SetOperation) -> list[n.Query]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -379,8 +380,8 @@ class Session:
             if value is _DEFAULT:
                 continue
             given.add(parameter.name)
-            change = converter(kind, parameter.type)
-            frame.values[parameter.name] = value if value is None or change is None else change(value)
+            change = None if value is None else converter(kind, parameter.type)
+            frame.values[parameter.name] = value if change is None else change(value)
         for parameter in parameters:
             if parameter.name in given:
                 continue
@@ -780,7 +781,7 @@ class Session:
                 from connectors.hesabgar.simulator.errors import undeclared
 
                 raise undeclared(column.variable)
-            changes.append((column.variable, converter(column.type, kind)))
+            changes.append((column.variable, None if column.untyped else converter(column.type, kind)))
         values = self.frame.values
         count = 0
         for row in plan.rows(self.environment()):
@@ -809,9 +810,7 @@ class Session:
                 if kind is not None:
                     arguments.append((each.name, kind, self.frame.values[each.value.name], each.output))
                     continue
-            compiled = await self.prepared(
-                _part(statement, at), lambda planner, value=each.value: _typed(planner, value)
-            )
+            compiled = await self.prepared(_part(statement, at), functools.partial(_typed, expression=each.value))
             arguments.append((each.name, compiled.type, compiled.run((), self.environment()), each.output))
         if name[-1].lower() == "sp_executesql":
             await self._nested_sql(statement, arguments)
@@ -981,8 +980,8 @@ def _parameters(arguments: list[tuple[str, SqlType, Any, bool]]) -> tuple[dict[s
         target = name.lower() if name else names[at] if at < len(names) else ""
         if target not in types:
             raise SqlError(8178, f"The parameterized query expects parameter '{name}', which was not declared.")
-        change = converter(kind, types[target])
-        values[target] = value if value is None or change is None else change(value)
+        change = None if value is None else converter(kind, types[target])
+        values[target] = value if change is None else change(value)
     for name in names:
         if name not in values:
             raise SqlError(8178, f"The parameterized query expects the parameter '{name}', which was not supplied.")

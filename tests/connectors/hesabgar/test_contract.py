@@ -53,7 +53,9 @@ def objects(simulator: HesabgarSimulator) -> dict[str, set[str]]:
         found[kind].add(name)
     found["R"] = {
         name
-        for (name,) in simulator.query("SELECT name FROM sys.database_principals WHERE name LIKE N'hub[_]%er' AND type = 'R'")
+        for (name,) in simulator.query(
+            "SELECT name FROM sys.database_principals WHERE name LIKE N'hub[_]%er' AND type = 'R'"
+        )
     }
     return found
 
@@ -80,7 +82,9 @@ def test_it_installs_through_the_client_and_again(bare: HesabgarSimulator, conne
     assert bare.query("SELECT version FROM hub.contract_version") == [(sql.VERSION,)]
 
 
-def test_installing_again_keeps_what_the_site_and_the_hub_have_put_there(books: HesabgarSimulator, connect: Any) -> None:
+def test_installing_again_keeps_what_the_site_and_the_hub_have_put_there(
+    books: HesabgarSimulator, connect: Any
+) -> None:
     books.run("EXEC hub.post_product @external_id = N'p-1', @name = N'نو', @unit = N'عدد', @code = N'777'")
     before = books.query("SELECT object_id, name FROM sys.objects ORDER BY object_id")
     run(connect(books, owner=True), sql.script("install"))
@@ -100,7 +104,8 @@ def test_an_older_contract_is_brought_up_to_date(bare: HesabgarSimulator, connec
     run(connect(bare, owner=True), sql.script("install"))
     assert bare.query("SELECT version FROM hub.contract_version") == [(sql.VERSION,)]
     parameters = bare.query(
-        "SELECT COUNT(*) FROM INFORMATION_SCHEMA.PARAMETERS WHERE SPECIFIC_SCHEMA = 'hub' AND SPECIFIC_NAME = 'post_document'"
+        "SELECT COUNT(*) FROM INFORMATION_SCHEMA.PARAMETERS "
+        "WHERE SPECIFIC_SCHEMA = 'hub' AND SPECIFIC_NAME = 'post_document'"
     )
     assert parameters == [(29,)]
 
@@ -186,7 +191,9 @@ def test_the_hubs_login_has_no_right_on_tables(shared: HesabgarSimulator, connec
     assert refused.value.args[0] == 229
 
 
-@pytest.mark.parametrize("text", ["CREATE TABLE dbo.x (id int)", "DROP VIEW hub.stock", "ALTER ROLE db_owner ADD MEMBER hub"])
+@pytest.mark.parametrize(
+    "text", ["CREATE TABLE dbo.x (id int)", "DROP VIEW hub.stock", "ALTER ROLE db_owner ADD MEMBER hub"]
+)
 def test_the_hubs_login_changes_no_definitions(shared: HesabgarSimulator, connect: Any, text: str) -> None:
     with pytest.raises(pymssql.Error) as refused:
         connect(shared).cursor().execute(text)
@@ -203,7 +210,12 @@ def test_the_hubs_login_reads_every_view(shared: HesabgarSimulator, connect: Any
 def test_a_reader_may_not_post(books: HesabgarSimulator, connect: Any) -> None:
     books.run(sql.login_script("watcher", "w-1405", writer=False))
     connection = pymssql.connect(
-        server=books.host, port=str(books.port), user="watcher", password="w-1405", database=books.database, autocommit=True
+        server=books.host,
+        port=str(books.port),
+        user="watcher",
+        password="w-1405",
+        database=books.database,
+        autocommit=True,
     )
     cursor = connection.cursor()
     cursor.execute("SELECT COUNT(*) FROM hub.products")
@@ -239,7 +251,7 @@ def test_without_a_mapping_views_are_empty_and_posting_is_refused(connect: Any) 
         with pytest.raises(pymssql.Error) as refused:
             cursor.execute(
                 "EXEC hub.post_document @external_id = N'1', @kind = 'sales_invoice', @date = '20250601', "
-                "@lines = N'<lines><line number=\"1\" product=\"p\" quantity=\"1\"/></lines>'"
+                '@lines = N\'<lines><line number="1" product="p" quantity="1"/></lines>\''
             )
         assert refused.value.args[0] == 50009
         assert "hub.site_post" in refused.value.args[1].decode()
@@ -257,7 +269,7 @@ GOOD = 'contract = 1\ntables = ["dbo.T"]\n[views.warehouses]\nfrom = "dbo.T AS t
         (GOOD + "columns = {code = 't.c'}", "views.warehouses.columns.name"),
         (GOOD + "columns = {code = 't.c', name = 't.n', colour = 't.x'}", "views.warehouses.columns.colour"),
         (GOOD + "columns = {code = 't.c; DROP TABLE x', name = 't.n'}", "views.warehouses.code"),
-        (GOOD.replace("dbo.T\"]", "dbo.T x\"]") + "columns = {code = 't.c', name = 't.n'}", "isn't schema.table"),
+        (GOOD.replace('dbo.T"]', 'dbo.T x"]') + "columns = {code = 't.c', name = 't.n'}", "isn't schema.table"),
         ("contract = ", "isn't TOML"),
         ("contract = 1\ntables = []", "views"),
     ],
@@ -277,7 +289,10 @@ def test_columns_a_mapping_leaves_out_get_their_defaults(bare: HesabgarSimulator
             )
         )
     )
-    assert bare.query("SELECT code, active, row_version FROM hub.warehouses") == [("01", True, None), ("02", True, None)]
+    assert bare.query("SELECT code, active, row_version FROM hub.warehouses") == [
+        ("01", True, None),
+        ("02", True, None),
+    ]
 
 
 # --- the fingerprint ----------------------------------------------------------------------------------------------

@@ -95,7 +95,8 @@ def test_a_sale_moves_stock_balance_and_vouchers(books: HesabgarSimulator, hub: 
     assert on_hand(books, RAM2) == Decimal("45.50000")
     assert balance(books) == owed + int(str(SALE["payable"]))
     assert books.query(
-        "SELECT account, debit, credit FROM hub.vouchers WHERE fiscal_year = 1404 AND voucher_number = N'1' ORDER BY line"
+        "SELECT account, debit, credit FROM hub.vouchers WHERE fiscal_year = 1404 AND voucher_number = N'1' "
+        "ORDER BY line"
     ) == [
         (CUSTOMER, 46_695_600, 0),
         ("410001", 0, 42_840_000),
@@ -137,7 +138,10 @@ def test_every_kind_with_lines(
 
 
 def test_a_transfer_moves_goods_between_warehouses(books: HesabgarSimulator, hub: Any) -> None:
-    post(hub, document("t-1", "transfer", {"number": 1, "product": RAM, "quantity": "3"}, account=None, to_warehouse="02"))
+    post(
+        hub,
+        document("t-1", "transfer", {"number": 1, "product": RAM, "quantity": "3"}, account=None, to_warehouse="02"),
+    )
     assert (on_hand(books), on_hand(books, warehouse="02")) == (14, 3)
 
 
@@ -256,6 +260,21 @@ def test_a_deadlock_anywhere_leaves_nothing_and_may_be_tried_again(
     assert vouchers(books) == 1
 
 
+def test_a_call_that_hangs_is_cut_off_by_the_client_and_leaves_nothing(books: HesabgarSimulator, connect: Any) -> None:
+    fault = books.fault(FaultKind.HANG, on="post_document", statement=20)
+    with pytest.raises(pymssql.Error):
+        post(connect(books, timeout=1), SALE)
+    assert fault.struck == 1
+    assert post(connect(books), SALE)["already_posted"] is False
+    assert (vouchers(books), on_hand(books)) == (1, 15)
+
+
+def test_a_slow_answer_comes_in_the_end(books: HesabgarSimulator, hub: Any) -> None:
+    fault = books.fault(FaultKind.DELAY, on="post_document", statement=3, seconds=0.05)
+    assert post(hub, SALE)["number"] == "1"
+    assert fault.struck == 1
+
+
 def test_the_same_document_from_eight_sides_is_one_voucher(books: HesabgarSimulator, connect: Any) -> None:
     connections = [connect(books) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -357,7 +376,9 @@ def test_a_return_goes_back_to_its_sale_and_not_beyond(books: HesabgarSimulator,
     assert refusal(hub, unknown)[0] == 50113
 
 
-def test_a_document_in_the_books_whose_memory_was_purged_is_not_posted_again(books: HesabgarSimulator, hub: Any) -> None:
+def test_a_document_in_the_books_whose_memory_was_purged_is_not_posted_again(
+    books: HesabgarSimulator, hub: Any
+) -> None:
     post(hub, SALE)
     books.run("DELETE FROM hub.document_line_in; DELETE FROM hub.document_in; DELETE FROM hub.outcome")
     assert refusal(hub, SALE)[0] == 50107
@@ -379,7 +400,10 @@ def test_a_new_customer_gets_a_code_once(books: HesabgarSimulator, hub: Any) -> 
     assert (first["code"], first["already_posted"]) == ("212010021", False)
     cursor.execute(text, given)
     assert cursor.fetchall() == [{**first, "already_posted": True}]
-    cursor.execute("SELECT name, vat_exempt, phones, city_code, cost_centre, group_code FROM hub.accounts WHERE code = N'212010021'")
+    cursor.execute(
+        "SELECT name, vat_exempt, phones, city_code, cost_centre, group_code FROM hub.accounts "
+        "WHERE code = N'212010021'"
+    )
     assert cursor.fetchall() == [
         {
             "name": "فروشگاه تازهٔ «ما»", "vat_exempt": True, "phones": "02112345678", "city_code": "21",
@@ -396,7 +420,11 @@ def test_a_new_product_and_what_is_refused(books: HesabgarSimulator, hub: Any) -
     code = cursor.fetchall()[0]["code"]
     cursor.execute("SELECT name, unit, price, stocked FROM hub.products WHERE code = %s", (code,))
     assert cursor.fetchall() == [{"name": "کالای نو", "unit": "عدد", "price": 1_000, "stocked": True}]
-    for more, number in (("@unit = N'وجب'", 50110), (f"@unit = N'عدد', @code = N'{code}'", 50111), ("@unit = N' '", 50006)):
+    for more, number in (
+        ("@unit = N'وجب'", 50110),
+        (f"@unit = N'عدد', @code = N'{code}'", 50111),
+        ("@unit = N' '", 50006),
+    ):
         with pytest.raises(pymssql.Error) as refused:
             cursor.execute(f"EXEC hub.post_product @external_id = N'p-2', @name = N'x', {more}")
         assert refused.value.args[0] == number
@@ -425,7 +453,8 @@ def test_the_same_seed_makes_the_same_books_and_another_others() -> None:
     def figures(seed: int) -> list[Any]:
         with HesabgarSimulator(seed=seed, products=60, customers=20) as simulator:
             return [
-                simulator.query(f"SELECT * FROM hub.{view}") for view in ("accounts", "products", "stock", "customer_finance")
+                simulator.query(f"SELECT * FROM hub.{view}")
+                for view in ("accounts", "products", "stock", "customer_finance")
             ]
 
     assert figures(7) == figures(7)

@@ -253,7 +253,8 @@ ERRORS = [
     ("INSERT INTO dbo.STK_Anbar (AnbarID, AnbarCode, AnbarName, IsActive) VALUES (1, N'99', N'x', 1)", 2627),
     ("INSERT INTO dbo.STK_Anbar (AnbarID, AnbarCode, AnbarName, IsActive) VALUES (9, NULL, N'x', 1)", 515),
     ("INSERT INTO dbo.STK_Anbar (AnbarID, AnbarCode, AnbarName, IsActive) VALUES (9, N'12345678901', N'x', 1)", 8152),
-    ("INSERT INTO hub.outcome (item, external_id, revision, number, posted_at) VALUES ('x', 'x', 1, '1', '20260101')", 547),
+    ("INSERT INTO hub.outcome (item, external_id, revision, number, posted_at) "
+     "VALUES ('x', 'x', 1, '1', '20260101')", 547),
     ("INSERT INTO dbo.STK_DocRow (DocID, RowNo, KalaID, MoshID, Meghdar, Vared, Sader, Fi, Takhfif, Khales, Maliat, "
      "Avarez) VALUES (-1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)", 547),
     ("INSERT INTO dbo.STK_Kala (KalaID) VALUES (1)", 544),
@@ -342,7 +343,9 @@ def test_a_failed_statement_leaves_the_transaction_without_xact_abort(books: Hes
             "BEGIN TRAN; INSERT INTO dbo.STK_Vahed (VahedName) VALUES (N'حلقه'); "
             "INSERT INTO dbo.STK_Vahed (VahedName) VALUES (N'جعبه'), (N'حلقه'); COMMIT;"
         )
-    names = [name for (name,) in books.query("SELECT VahedName FROM dbo.STK_Vahed WHERE VahedName IN (N'حلقه', N'جعبه')")]
+    names = [
+        name for (name,) in books.query("SELECT VahedName FROM dbo.STK_Vahed WHERE VahedName IN (N'حلقه', N'جعبه')")
+    ]
     assert names == ["حلقه"]
 
 
@@ -414,7 +417,8 @@ def test_a_procedure_called_by_name_with_typed_parameters_and_output(
         AS
         BEGIN
             IF @shown = 1
-                SELECT @number AS number, @big AS big, @words AS words, @exact AS exact, @flag AS flag, @nothing AS nothing;
+                SELECT @number AS number, @big AS big, @words AS words, @exact AS exact, @flag AS flag,
+                    @nothing AS nothing;
             SET @back = @number * 2;
             RETURN 7;
         END;"""
@@ -440,7 +444,8 @@ def test_sp_executesql_with_parameters(cursor: Any) -> None:
 def test_control_flow_and_table_variables(cursor: Any) -> None:
     row = one(
         cursor,
-        """DECLARE @n int = 0, @sum int = 0, @kept TABLE (n int PRIMARY KEY, w nvarchar(10));
+        """DECLARE @n int = 0, @sum int = 0;
+        DECLARE @kept TABLE (n int PRIMARY KEY, w nvarchar(10));
         WHILE 1 = 1
         BEGIN
             SET @n += 1;
@@ -449,9 +454,8 @@ def test_control_flow_and_table_variables(cursor: Any) -> None:
             INSERT INTO @kept (n, w) VALUES (@n, CASE WHEN @n % 2 = 0 THEN N'زوج' ELSE N'فرد' END);
         END;
         SELECT @sum = @sum + n FROM @kept;
-        SELECT @sum, (SELECT COUNT(*) FROM @kept WHERE w = N'زوج'), (SELECT TOP (1) w FROM @kept ORDER BY n DESC);""".replace(
-            ", @kept TABLE", "; DECLARE @kept TABLE"
-        ),
+        SELECT @sum, (SELECT COUNT(*) FROM @kept WHERE w = N'زوج'),
+            (SELECT TOP (1) w FROM @kept ORDER BY n DESC);""",
     )
     assert row == (12, 2, "فرد")
 
@@ -460,7 +464,9 @@ def test_control_flow_and_table_variables(cursor: Any) -> None:
 
 
 def test_twenty_connections_at_once(books: HesabgarSimulator, connect: Any) -> None:
-    books.run("CREATE TABLE dbo.Counted (id int NOT NULL PRIMARY KEY, n int NOT NULL); INSERT INTO dbo.Counted VALUES (1, 0)")
+    books.run(
+        "CREATE TABLE dbo.Counted (id int NOT NULL PRIMARY KEY, n int NOT NULL); INSERT INTO dbo.Counted VALUES (1, 0)"
+    )
     connections = [connect(books, owner=True, autocommit=False) for _ in range(20)]
     start = threading.Barrier(20)
 
@@ -538,7 +544,11 @@ def test_a_broken_connection_leaves_no_transaction(books: HesabgarSimulator, con
 def test_garbage_on_the_socket_ends_only_that_connection(shared: HesabgarSimulator, connect: Any) -> None:
     import socket
 
-    for rubbish in (b"GET / HTTP/1.1\r\n\r\n", b"\x12\x01\x00\x04\x00\x00\x00\x00", b"\x10\x01\x00\x0c\x00\x00\x01\x00abcd"):
+    for rubbish in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x12\x01\x00\x04\x00\x00\x00\x00",
+        b"\x10\x01\x00\x0c\x00\x00\x01\x00abcd",
+    ):
         with socket.create_connection((shared.host, shared.port), 5) as raw:
             raw.sendall(rubbish)
             raw.shutdown(socket.SHUT_WR)
