@@ -108,6 +108,10 @@ class Reading:
         complete = False
         while not complete:
             page = await self._from_books(partial(read_page, view, since, self._spec.page_rows))
+            if page.next < since:
+                self._context.logger.warning("hub.%s is from before what was read: a backup was restored", view.name)
+                await self.compare(view)
+                return
             await self._tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
             if page.next != since:
                 await self._set(f"view.{view.name}", str(page.next))
@@ -213,12 +217,15 @@ def horizon(link: Link) -> tuple[int, dt.datetime]:
 
 
 def read_page(view: View, since: int, limit: int, link: Link, *, unversioned: bool = False) -> Page:
-    """One page from ``since`` on; with ``unversioned`` the rows without a version come first."""
+    """One page from ``since`` on; with ``unversioned`` the rows without a version come first. A database that hasn't
+    come as far as ``since`` is an older one: then the page is empty and ``next`` lies before it."""
     until, as_of = horizon(link)
+    if until < since:
+        return Page([], as_of, 0, True)
     rows = link.query(contract.unversioned(view.name, view.columns)) if unversioned else []
     versioned = link.query(contract.changed(view.name, view.columns, since, until, limit))
     if len(versioned) < limit:
-        return Page([*rows, *versioned], as_of, max(until, since), True)
+        return Page([*rows, *versioned], as_of, until, True)
     last = versioned[-1][-1]
     whole = [row for row in versioned if row[-1] < last]
     if not whole:

@@ -1,4 +1,4 @@
-"""A stand-in for the SQL Server that Hesabgar keeps its books in: TDS on a loop-back socket, and a bookkeeper behind it.
+"""A stand-in for the SQL Server that Hesabgar keeps its books in: TDS on a loop-back socket, a bookkeeper behind it.
 
 Everything about Hesabgar's own tables here is made up (``base.sql``): nothing public documents them. The contract in
 ``connectors/hesabgar/sql`` runs on it unchanged, as on a real SQL Server.

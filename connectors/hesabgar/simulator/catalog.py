@@ -272,7 +272,7 @@ def _is_columns(session: Session) -> Iterator[Row]:
     for item, at, column in _with_columns(session):
         kind = column.type
         sized = kind.kind in SIZED
-        numeric = kind.kind in INTEGERS and kind.kind is not Kind.BIT or kind.kind in (Kind.DECIMAL, Kind.MONEY)
+        numeric = (kind.kind in INTEGERS and kind.kind is not Kind.BIT) or kind.kind in (Kind.DECIMAL, Kind.MONEY)
         moment = {Kind.DATE: 0, Kind.DATETIME: 3, Kind.DATETIME2: kind.scale, Kind.TIME: kind.scale}.get(kind.kind)
         yield (
             session.database.name, item.schema, item.name, column.name, at,
@@ -331,7 +331,10 @@ VIRTUAL: Final[dict[tuple[str, str], tuple[list[Column], Listing]]] = {
         _types,
     ),
     ("sys", "sql_modules"): (
-        _columns(object_id=INT, definition=TEXT, uses_ansi_nulls=BIT, uses_quoted_identifier=BIT, execute_as_principal_id=INT),
+        _columns(
+            object_id=INT, definition=TEXT, uses_ansi_nulls=BIT, uses_quoted_identifier=BIT,
+            execute_as_principal_id=INT,
+        ),
         _modules,
     ),
     ("sys", "parameters"): (

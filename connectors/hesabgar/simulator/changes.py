@@ -92,7 +92,10 @@ class Changing:
         positions = _positions(table, statement.columns)
         if rows and len(columns) != len(positions):
             raise SqlError(213, "Column name or number of supplied values does not match table definition.")
-        changes = [storing(each.type, table.columns[at]) for each, at in zip(columns, positions, strict=False)]
+        changes = [
+            None if each.untyped else storing(each.type, table.columns[at])
+            for each, at in zip(columns, positions, strict=False)
+        ]
         await self._begin(table)
         defaults = self._defaults(Planner(session, {}), table)
         env = session.environment()
@@ -119,7 +122,7 @@ class Changing:
     def _plan_insert(
         self, planner: Planner, statement: n.Insert
     ) -> tuple[Table, Callable[[Environment], Iterator[list[Any]]], _Returning | None]:
-        table = planner.table(statement.table)
+        table = planner.table(statement.table, "insert")
         _need(planner, "insert", table)
         defaults = self._defaults(planner, table)
         output = _returning(planner, statement.output, table)
@@ -137,7 +140,10 @@ class Changing:
         plan = planner.plan(statement.query)
         if len(plan.columns) != len(positions):
             raise SqlError(213, "Column name or number of supplied values does not match table definition.")
-        changes = [storing(each.type, table.columns[at]) for each, at in zip(plan.columns, positions, strict=True)]
+        changes = [
+            None if each.untyped else storing(each.type, table.columns[at])
+            for each, at in zip(plan.columns, positions, strict=True)
+        ]
         return table, lambda env: self._from_query(plan, positions, changes, defaults, env), output
 
     def _from_query(
@@ -243,7 +249,7 @@ class Changing:
             if check.run is None:
                 scope, compiler = table_scope(Planner(session, {}), table)
                 run = compiler.condition(check.condition, scope)
-                check.run = lambda row, run=run: run((row,), Environment(session, {}))  # type: ignore[misc]
+                check.run = lambda row, run=run: run((row,), Environment(session, {}))
             if check.run(row) is False:
                 raise SqlError(
                     547,
@@ -294,7 +300,7 @@ class Changing:
 
     def _plan_update(self, planner: Planner, statement: n.Update) -> tuple[Any, ...]:
         table, place, scope, compiler, rows = planner.changing(
-            statement.target, statement.source, statement.where, statement.with_
+            statement.target, statement.source, statement.where, statement.with_, "update"
         )
         _need(planner, "update", table)
         setters: list[tuple[int | None, str | None, Setter]] = []
@@ -357,7 +363,7 @@ class Changing:
 
     def _plan_delete(self, planner: Planner, statement: n.Delete) -> tuple[Any, ...]:
         table, place, scope, compiler, rows = planner.changing(
-            statement.target, statement.source, statement.where, statement.with_
+            statement.target, statement.source, statement.where, statement.with_, "delete"
         )
         _need(planner, "delete", table)
         limit = converted(compiler.value(statement.top, scope), INT) if statement.top is not None else None

@@ -172,8 +172,8 @@ def _accounts(books: Books, draw: random.Random, customers: int) -> None:
         (code, arabic(name), 0, None, None, None, None, None, None, None, None, None, None, False, False)
         for code, name in ACCOUNTS
     ]
-    supplier = (SUPPLIER, arabic("شرکت تأمین کالای شرق"), 2, 2, None, 2, 21, None, "02133445566", None, None, None, None,
-                False, False)  # fmt: skip
+    supplier = (SUPPLIER, arabic("شرکت تأمین کالای شرق"), 2, 2, None, 2, 21, None, "02133445566", None, None, None,
+                None, False, False)  # fmt: skip
     rows: list[tuple[Any, ...]] = []
     for at in range(1, customers + 1):
         city = 21 + draw.randrange(len(_CITIES))
@@ -261,8 +261,8 @@ def _products(books: Books, draw: random.Random, products: int) -> None:
         ),
     )
     columns = (
-        "KalaCode", "KalaName", "VahedID", "Vahed2ID", "Zarib", "GroupID", "Fi", "Barcode", "IsMoaf", "Maliat", "Avarez",
-        "IsKhadamat", "IsActive",
+        "KalaCode", "KalaName", "VahedID", "Vahed2ID", "Zarib", "GroupID", "Fi", "Barcode", "IsMoaf", "Maliat",
+        "Avarez", "IsKhadamat", "IsActive",
     )  # fmt: skip
     prices = (Decimal(13_920_000), Decimal(14_500_000), Decimal(37_120_000), Decimal(38_280_000))
     rows: list[tuple[Any, ...]] = [

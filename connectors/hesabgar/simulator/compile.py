@@ -151,6 +151,10 @@ AGGREGATES: Final = frozenset({"count", "count_big", "sum", "min", "max", "avg",
 WINDOWS: Final = frozenset({"row_number", "rank", "dense_rank"})
 
 
+def _first(at: int) -> Run:
+    return lambda row, env: row[0][at]
+
+
 def constant(value: Any) -> Run:
     """What always gives the same."""
     return lambda row, env: value
@@ -221,12 +225,12 @@ class Compiler:
         assert scope.groups is not None
         for at, (key, kind) in enumerate(scope.groups):
             if self._same(key, expression, scope):
-                return Compiled(lambda row, env: row[0][at], kind, slot=(0, at))
+                return Compiled(_first(at), kind, slot=(0, at))
         offset = len(scope.groups)
         if isinstance(expression, n.Call) and expression.over is None and expression.name in AGGREGATES:
             for at, (call, kind) in enumerate(scope.aggregates, start=offset):
                 if call == expression:
-                    return Compiled(lambda row, env: row[0][at], kind, slot=(0, at))
+                    return Compiled(_first(at), kind, slot=(0, at))
         if isinstance(expression, n.Column) and scope.resolve(expression.name) is not None:
             raise SqlError(
                 8120,
@@ -285,7 +289,10 @@ class Compiler:
             return Compiled(lambda row, env: None if (value := run(row, env)) is None else ~value, operand.type)
         if operand.type.kind not in NUMBERS:
             raise SqlError(8117, f"Operand data type {operand.type.kind} is invalid for minus operator.")
-        return Compiled(lambda row, env: None if (value := run(row, env)) is None else -value, operand.type)
+        negate: Callable[[Any], Any] = operator.neg
+        if operand.type.kind in (Kind.DECIMAL, Kind.MONEY):
+            negate = Decimal.copy_negate  # -value would round to 28 digits
+        return Compiled(lambda row, env: None if (value := run(row, env)) is None else negate(value), operand.type)
 
     def _binary(self, expression: n.Binary, scope: Scope) -> Compiled:
         left, right = self.value(expression.left, scope), self.value(expression.right, scope)

@@ -107,14 +107,16 @@ def _constrain(session: Session, table: Table, definition: n.TableDefinition) ->
     for check in definition.checks:
         name = check.name or f"CK__{table.name[:9]}__{session.database.new_id():08X}"
         table.checks.append(Check(name, check.condition, check.text))
-    for key in definition.foreign_keys:
-        other = session.find_object(key.table)
+    for link in definition.foreign_keys:
+        other = session.find_object(link.table)
         if not isinstance(other, Table):
-            raise SqlError(1767, f"Foreign key '{key.name}' references invalid table '{'.'.join(key.table)}'.", state=0)
+            raise SqlError(
+                1767, f"Foreign key '{link.name}' references invalid table '{'.'.join(link.table)}'.", state=0
+            )
         primary = next((index.positions for index in other.indexes if index.kind == "primary"), ())
-        references = _positions(other, key.references) if key.references else primary
-        name = key.name or f"FK__{table.name[:9]}__{session.database.new_id():08X}"
-        table.foreign_keys.append(ForeignKey(name, _positions(table, key.columns), other, references))
+        references = _positions(other, link.references) if link.references else primary
+        name = link.name or f"FK__{table.name[:9]}__{session.database.new_id():08X}"
+        table.foreign_keys.append(ForeignKey(name, _positions(table, link.columns), other, references))
     for column, value, text in definition.defaults:
         at = _positions(table, (column,))[0]
         table.columns[at].default, table.columns[at].default_text = value, text
@@ -308,12 +310,12 @@ def _drop_column(table: Table, name: str) -> None:
 
 def _drop_constraint(table: Table, name: str) -> None:
     wanted = name.lower()
-    for kind in (table.indexes, table.checks, table.foreign_keys):
-        for each in list(kind):  # type: ignore[call-overload]
-            if each.name.lower() == wanted:
-                kind.remove(each)  # type: ignore[attr-defined]
-                return
-    raise SqlError(3728, f"'{name}' is not a constraint.")
+    before = len(table.indexes) + len(table.checks) + len(table.foreign_keys)
+    table.indexes = [each for each in table.indexes if each.name.lower() != wanted]
+    table.checks = [each for each in table.checks if each.name.lower() != wanted]
+    table.foreign_keys = [each for each in table.foreign_keys if each.name.lower() != wanted]
+    if len(table.indexes) + len(table.checks) + len(table.foreign_keys) == before:
+        raise SqlError(3728, f"'{name}' is not a constraint.")
 
 
 def _create_index(session: Session, statement: n.CreateIndex, transaction: Transaction) -> None:
@@ -412,7 +414,7 @@ def _drop(session: Session, statement: n.DropObjects, transaction: Transaction) 
     for name in statement.names:
         if statement.kind in _KINDS:
             found = session.find_object(name)
-            if not isinstance(found, _KINDS[statement.kind]):
+            if found is None or not isinstance(found, _KINDS[statement.kind]):
                 raise _missing(statement.kind, ".".join(name))
             if isinstance(found, Table):
                 _refuse_referenced(session, found)
@@ -432,7 +434,8 @@ def _refuse_referenced(session: Session, table: Table) -> None:
         if other is not table and any(key.table is table for key in other.foreign_keys):
             raise SqlError(
                 3726,
-                f"Could not drop object '{table.schema}.{table.name}' because it is referenced by a FOREIGN KEY constraint.",
+                f"Could not drop object '{table.schema}.{table.name}' because it is referenced by a FOREIGN KEY "
+                "constraint.",
             )
 
 

@@ -33,6 +33,8 @@ def utc_now() -> dt.datetime:
 class Engine:
     """One server with one database."""
 
+    name: str
+
     def __init__(
         self,
         database: str,

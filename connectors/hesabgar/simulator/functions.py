@@ -607,7 +607,8 @@ FUNCTIONS: Final[dict[str, Make]] = {
     "substring": _substring,
     "replace": _calls("replace", LONG, [TEXT, TEXT, TEXT], _replace),
     "stuff": _calls(
-        "stuff", LONG, [TEXT, INT, INT, TEXT], lambda value, at, size, new: value[: at - 1] + new + value[at - 1 + size :]
+        "stuff", LONG, [TEXT, INT, INT, TEXT],
+        lambda value, at, size, new: value[: at - 1] + new + value[at - 1 + size :],
     ),
     "charindex": _charindex,
     "concat": _concat,
@@ -618,7 +619,7 @@ FUNCTIONS: Final[dict[str, Make]] = {
     "space": _calls("space", SqlType(Kind.VARCHAR, length=8_000), [INT], lambda count: " " * count),
     "str": _calls("str", SqlType(Kind.VARCHAR, length=10), [BIGINT], lambda value: f"{value:>10}"),
     "isnumeric": _calls("isnumeric", INT, [TEXT], _isnumeric),
-    "abs": _same_type("abs", abs),
+    "abs": _same_type("abs", lambda value: value.copy_abs() if isinstance(value, Decimal) else abs(value)),
     "sign": _same_type("sign", lambda value: type(value)((value > 0) - (value < 0))),
     "round": _rounded,
     "floor": _whole(decimal.ROUND_FLOOR),
@@ -671,7 +672,9 @@ FUNCTIONS: Final[dict[str, Make]] = {
         lambda env, which: "dbo" if which is None else list(env.session.database.schemas.values())[int(which) - 1],
     ),
     "col_length": _session_calls("col_length", SMALLINT, 2, 2, _col_length),
-    "columnproperty": _session_calls("columnproperty", INT, 2, 3, lambda env, table, column, _: _column_id(env, table, column)),
+    "columnproperty": _session_calls(
+        "columnproperty", INT, 2, 3, lambda env, table, column, _: _column_id(env, table, column)
+    ),
     "serverproperty": _serverproperty,
     "databasepropertyex": _session_calls("databasepropertyex", SYSNAME, 2, 2, _databaseproperty),
     "error_number": _asks(INT, _error(lambda error: error.number)),

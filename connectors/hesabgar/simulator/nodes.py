@@ -273,7 +273,7 @@ Query = Select | Values | SetOperation | With
 
 @dataclass(slots=True, eq=False)
 class Statement:
-    """``line`` counts from 1 in its batch or module; ``plans`` holds what was compiled of it, by the catalogue's age."""
+    """``line`` counts from 1 in its batch or module; ``plan`` holds what was compiled of it."""
 
     line: int = field(default=0, kw_only=True)
     plan: object = field(default=None, kw_only=True, repr=False)

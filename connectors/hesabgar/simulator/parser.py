@@ -34,19 +34,190 @@ from connectors.hesabgar.simulator.types import (
 Parsed = TypeVar("Parsed")
 
 RESERVED: Final = frozenset(
-    """add all alter and any as asc authorization backup begin between break browse bulk by cascade case check
-    checkpoint close clustered coalesce collate column commit compute constraint contains containstable continue convert
-    create cross current current_date current_time current_timestamp current_user cursor database dbcc deallocate
-    declare default delete deny desc disk distinct distributed double drop dump else end errlvl escape except exec
-    execute exists exit external fetch file fillfactor for foreign freetext freetexttable from full function goto grant
-    group having holdlock identity identity_insert identitycol if in index inner insert intersect into is join key kill
-    left like lineno load merge national nocheck nonclustered not null nullif of off offsets on open opendatasource
-    openquery openrowset openxml option or order outer over percent pivot plan precision primary print proc procedure
-    public raiserror read readtext reconfigure references replication restore restrict return revert revoke right
-    rollback rowcount rowguidcol rule save schema securityaudit select session_user set setuser shutdown some
-    statistics system_user table tablesample textsize then to top tran transaction trigger truncate try_convert tsequal
-    union unique unpivot update updatetext use user values varying view waitfor when where while with within
-    writetext""".split()
+    [
+        "add",
+        "all",
+        "alter",
+        "and",
+        "any",
+        "as",
+        "asc",
+        "authorization",
+        "backup",
+        "begin",
+        "between",
+        "break",
+        "browse",
+        "bulk",
+        "by",
+        "cascade",
+        "case",
+        "check",
+        "checkpoint",
+        "close",
+        "clustered",
+        "coalesce",
+        "collate",
+        "column",
+        "commit",
+        "compute",
+        "constraint",
+        "contains",
+        "containstable",
+        "continue",
+        "convert",
+        "create",
+        "cross",
+        "current",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "cursor",
+        "database",
+        "dbcc",
+        "deallocate",
+        "declare",
+        "default",
+        "delete",
+        "deny",
+        "desc",
+        "disk",
+        "distinct",
+        "distributed",
+        "double",
+        "drop",
+        "dump",
+        "else",
+        "end",
+        "errlvl",
+        "escape",
+        "except",
+        "exec",
+        "execute",
+        "exists",
+        "exit",
+        "external",
+        "fetch",
+        "file",
+        "fillfactor",
+        "for",
+        "foreign",
+        "freetext",
+        "freetexttable",
+        "from",
+        "full",
+        "function",
+        "goto",
+        "grant",
+        "group",
+        "having",
+        "holdlock",
+        "identity",
+        "identity_insert",
+        "identitycol",
+        "if",
+        "in",
+        "index",
+        "inner",
+        "insert",
+        "intersect",
+        "into",
+        "is",
+        "join",
+        "key",
+        "kill",
+        "left",
+        "like",
+        "lineno",
+        "load",
+        "merge",
+        "national",
+        "nocheck",
+        "nonclustered",
+        "not",
+        "null",
+        "nullif",
+        "of",
+        "off",
+        "offsets",
+        "on",
+        "open",
+        "opendatasource",
+        "openquery",
+        "openrowset",
+        "openxml",
+        "option",
+        "or",
+        "order",
+        "outer",
+        "over",
+        "percent",
+        "pivot",
+        "plan",
+        "precision",
+        "primary",
+        "print",
+        "proc",
+        "procedure",
+        "public",
+        "raiserror",
+        "read",
+        "readtext",
+        "reconfigure",
+        "references",
+        "replication",
+        "restore",
+        "restrict",
+        "return",
+        "revert",
+        "revoke",
+        "right",
+        "rollback",
+        "rowcount",
+        "rowguidcol",
+        "rule",
+        "save",
+        "schema",
+        "securityaudit",
+        "select",
+        "session_user",
+        "set",
+        "setuser",
+        "shutdown",
+        "some",
+        "statistics",
+        "system_user",
+        "table",
+        "tablesample",
+        "textsize",
+        "then",
+        "to",
+        "top",
+        "tran",
+        "transaction",
+        "trigger",
+        "truncate",
+        "try_convert",
+        "tsequal",
+        "union",
+        "unique",
+        "unpivot",
+        "update",
+        "updatetext",
+        "use",
+        "user",
+        "values",
+        "varying",
+        "view",
+        "waitfor",
+        "when",
+        "where",
+        "while",
+        "with",
+        "within",
+        "writetext",
+    ]
 )
 """Words that name nothing unless they are quoted (SQL Server's list of reserved keywords)."""
 
@@ -77,13 +248,50 @@ _SIZED: Final = {
     "binary": Kind.BINARY,
 }
 _OPTIONS: Final = frozenset(
-    """ansi_nulls ansi_padding ansi_warnings ansi_null_dflt_on ansi_defaults arithabort concat_null_yields_null
-    cursor_close_on_commit datefirst dateformat deadlock_priority fmtonly implicit_transactions language lock_timeout
-    nocount noexec numeric_roundabort parseonly quoted_identifier rowcount textsize xact_abort""".split()
+    [
+        "ansi_nulls",
+        "ansi_padding",
+        "ansi_warnings",
+        "ansi_null_dflt_on",
+        "ansi_defaults",
+        "arithabort",
+        "concat_null_yields_null",
+        "cursor_close_on_commit",
+        "datefirst",
+        "dateformat",
+        "deadlock_priority",
+        "fmtonly",
+        "implicit_transactions",
+        "language",
+        "lock_timeout",
+        "nocount",
+        "noexec",
+        "numeric_roundabort",
+        "parseonly",
+        "quoted_identifier",
+        "rowcount",
+        "textsize",
+        "xact_abort",
+    ]
 )
 _HINTS: Final = frozenset(
-    """holdlock nolock nowait paglock readcommitted readcommittedlock readpast readuncommitted repeatableread rowlock
-    serializable tablock tablockx updlock xlock""".split()
+    [
+        "holdlock",
+        "nolock",
+        "nowait",
+        "paglock",
+        "readcommitted",
+        "readcommittedlock",
+        "readpast",
+        "readuncommitted",
+        "repeatableread",
+        "rowlock",
+        "serializable",
+        "tablock",
+        "tablockx",
+        "updlock",
+        "xlock",
+    ]
 )
 _COMPARISONS: Final = {
     "=": "=",
@@ -357,7 +565,8 @@ class Parser:
             operator = self._take().key
             operand = self._factor()
             if operator == "-" and isinstance(operand, n.Literal) and isinstance(operand.value, int | Decimal | float):
-                return _number(-operand.value)
+                value = operand.value
+                return _number(value.copy_negate() if isinstance(value, Decimal) else -value)
             return operand if operator == "+" else n.Unary(operator, operand)
         return self._postfix(self._primary())
 
@@ -999,7 +1208,8 @@ class Parser:
         if not self._accept("output"):
             return None
         items = tuple(self._list(self._item))
-        into, columns = None, ()
+        into: n.Name | None = None
+        columns: tuple[str, ...] = ()
         if self._accept("into"):
             into = self._table_name()
             columns = tuple(self._bracketed(self._identifier)) if self._is("(") else ()
@@ -1019,7 +1229,8 @@ class Parser:
         return n.Update(target, changes, source, where, output, top)
 
     def _change(self) -> n.Change:
-        variable = column = None
+        variable: str | None = None
+        column: n.Name | None = None
         if self._token.kind == "variable":
             variable = self._variable()
             self._expect("=")
@@ -1410,7 +1621,8 @@ class Parser:
         action = self._take().key
         permissions = tuple(self._list(self._permission_name))
         columns = tuple(self._bracketed(self._identifier)) if self._is("(") else ()
-        kind, name = "database", ()
+        kind = "database"
+        name: n.Name = ()
         if self._accept("on"):
             kind = "object"
             if self._accept("object", "::"):

@@ -66,6 +66,8 @@ class OutputColumn:
     type: SqlType
     nullable: bool = True
     variable: str | None = None
+    untyped: bool = False
+    """Nothing but NULL, which takes the type of whatever it meets."""
 
 
 @dataclass(slots=True)
@@ -171,6 +173,7 @@ class Planner:
         source: n.Source | None,
         where: n.Expression | None,
         tables: tuple[tuple[str, tuple[str, ...], n.Query], ...],
+        permission: str,
     ) -> tuple[Table, int, Scope, Compiler, Rows]:
         """The rows an UPDATE or DELETE is about: the table, its place in a row, and the scope of its expressions."""
         level = Level()
@@ -182,13 +185,13 @@ class Planner:
         else:
             found = self._find_target(source, target)
             if found is None:
-                table = self.table(target)
+                table = self.table(target, permission)
                 source = n.Join("cross", n.TableSource(target, target[-1]), source, None)
                 name = (table.name,)
             else:
                 name = (found.alias,)
                 target = found.name
-        table = self.table(target)
+        table = self.table(target, permission)
         fixed = _has_lateral(source)
         tree = self._bind(source, scope, level, mergeable=not fixed)
         wanted = name[-1].lower()
@@ -212,8 +215,8 @@ class Planner:
             case _:
                 return None
 
-    def table(self, name: n.Name) -> Table:
-        """A base table, a temporary one or a table variable. Raises error 208."""
+    def table(self, name: n.Name, permission: str = "") -> Table:
+        """A base table, a temporary one or a table variable, for a change that needs a permission. Raises error 208."""
         if len(name) == 1 and name[0][:1] in "#@":
             self.volatile = True
             found = self.session.find_temporary(name[0])
@@ -221,6 +224,11 @@ class Planner:
                 raise invalid_object(name[0])
             return found
         item = self.session.find_object(name)
+        if isinstance(item, View) and permission:
+            self.session.require(permission, item.schema, item.name)
+            raise SqlError(
+                4403, f"Cannot update the view or function '{item.name}': the simulator changes tables only."
+            )
         if not isinstance(item, Table):
             raise invalid_object(".".join(name))
         return item
@@ -256,7 +264,7 @@ class Planner:
         for column in zip(*compiled, strict=True):
             kinds = [each.type for each in column if not each.null]
             kind = functools.reduce(common, kinds) if kinds else INT
-            columns.append(OutputColumn("", kind, any(each.nullable for each in column)))
+            columns.append(OutputColumn("", kind, any(each.nullable for each in column), untyped=not kinds))
             makes.append([converted(each, kind) for each in column])
         by_row = list(zip(*makes, strict=True))
 
@@ -267,38 +275,22 @@ class Planner:
         return Plan(columns, produce, own.correlated)
 
     def _set_operation(self, query: n.SetOperation, parent: Scope | None, level: Level | None) -> Plan:
-        left, right = self._query(query.left, parent, level), self._query(query.right, parent, level)
-        if len(left.columns) != len(right.columns):
-            raise SqlError(
-                205,
-                "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of "
-                "expressions in their target lists.",
-            )
-        columns = [
-            OutputColumn(one.name, common(one.type, two.type), one.nullable or two.nullable)
-            for one, two in zip(left.columns, right.columns, strict=True)
-        ]
-        one, two = _recast(left, columns), _recast(right, columns)
-        key = _row_key([column.type for column in columns])
-
-        def produce(env: Environment) -> Iterator[Row]:
-            match query.operator:
-                case "union all":
-                    return itertools.chain(one(env), two(env))
-                case "union":
-                    return _distinct(itertools.chain(one(env), two(env)), key)
-                case "except":
-                    gone = {key(row) for row in two(env)}
-                    return _distinct((row for row in one(env) if key(row) not in gone), key)
-                case _:
-                    kept = {key(row) for row in two(env)}
-                    return _distinct((row for row in one(env) if key(row) in kept), key)
-
-        rows: Rows = produce
+        parts = [self._query(each, parent, level) for each in _operands(query)]
+        columns = parts[0].columns
+        for part in parts[1:]:
+            if len(part.columns) != len(columns):
+                raise SqlError(
+                    205,
+                    "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of "
+                    "expressions in their target lists.",
+                )
+            columns = [_met(one, two) for one, two in zip(columns, part.columns, strict=True)]
+        produce = _combined(query.operator, [_recast(part, columns) for part in parts], columns)
+        rows = produce
         if query.order:
             sort = self._sorting_outputs(query.order, columns)
             rows = lambda env: iter(sort(list(produce(env))))  # noqa: E731
-        plan = Plan(columns, rows, left.correlated or right.correlated)
+        plan = Plan(columns, rows, any(part.correlated for part in parts))
         return self._limited(plan, None, query.offset, query.fetch, parent, level)
 
     def _sorting_outputs(
@@ -370,7 +362,7 @@ class Planner:
                 rows = self._windowed(windows, scope, plain, rows)
         compiled = [compiler.value(item.expression, scope) for item in items]
         columns = [
-            OutputColumn(item.alias or _own_name(item.expression), each.type, each.nullable, item.variable)
+            OutputColumn(item.alias or _own_name(item.expression), each.type, each.nullable, item.variable, each.null)
             for item, each in zip(items, compiled, strict=True)
         ]
         plan = self._projected(query, columns, [each.run for each in compiled], rows, scope, compiler)
@@ -836,7 +828,7 @@ class Planner:
         own, other = set(left.layout), set(right.layout)
         for expression, scope in conditions:
             pair = None
-            if isinstance(expression, n.Comparison) and expression.operator == "=":
+            if kind != "full" and isinstance(expression, n.Comparison) and expression.operator == "=":
                 for one, two in ((expression.left, expression.right), (expression.right, expression.left)):
                     here, there = self._references((one, scope), level), self._references((two, scope), level)
                     if here and there and here <= own and there <= other:
@@ -1183,7 +1175,9 @@ def _projection(runs: list[Run]) -> Callable[[Any, Environment], Row]:
 
 
 def _recast(plan: Plan, columns: list[OutputColumn]) -> Rows:
-    changes = [converter(one.type, two.type) for one, two in zip(plan.columns, columns, strict=True)]
+    changes = [
+        None if one.untyped else converter(one.type, two.type) for one, two in zip(plan.columns, columns, strict=True)
+    ]
     if not any(changes):
         return plan.rows
     return lambda env: (
@@ -1193,6 +1187,39 @@ def _recast(plan: Plan, columns: list[OutputColumn]) -> Rows:
         )
         for row in plan.rows(env)
     )
+
+
+def _met(one: OutputColumn, two: OutputColumn) -> OutputColumn:
+    kind = two.type if one.untyped else one.type if two.untyped else common(one.type, two.type)
+    return OutputColumn(one.name, kind, one.nullable or two.nullable, untyped=one.untyped and two.untyped)
+
+
+def _operands(query: n.SetOperation) -> list[n.Query]:
+    """What is combined; a chain of UNION ALL is one operation, however long."""
+    found: list[n.Query] = [query.right]
+    left = query.left
+    while query.operator == "union all" and isinstance(left, n.SetOperation) and left.operator == "union all":
+        if left.order or left.offset is not None:
+            break
+        found.append(left.right)
+        left = left.left
+    return [left, *reversed(found)]
+
+
+def _combined(operator: str, parts: list[Rows], columns: list[OutputColumn]) -> Rows:
+    key = _row_key([column.type for column in columns])
+
+    def produce(env: Environment) -> Iterator[Row]:
+        together = itertools.chain.from_iterable(part(env) for part in parts)
+        if operator == "union all":
+            return together
+        if operator == "union":
+            return _distinct(together, key)
+        others = {key(row) for row in parts[1](env)}
+        wanted = operator == "intersect"
+        return _distinct((row for row in parts[0](env) if (key(row) in others) is wanted), key)
+
+    return produce
 
 
 # --- aggregates ---------------------------------------------------------------------------------------------------
@@ -1241,7 +1268,7 @@ def _finish(name: str, kind: SqlType, key: Callable[[Any], Any]) -> tuple[SqlTyp
         to = BIGINT if kind.kind is Kind.BIGINT else INT
         if name == "sum":
             return to, lambda values: fit_integer(sum(values), to) if values else None
-        return to, lambda values: int(Decimal(sum(values)) / len(values)) if values else None
+        return to, lambda values: _whole_average(sum(values), len(values)) if values else None
     if name == "sum":
         wide = decimal_type(38, kind.scale)
         return wide, lambda values: fit_decimal(_total(values), wide) if values else None
@@ -1250,6 +1277,10 @@ def _finish(name: str, kind: SqlType, key: Callable[[Any], Any]) -> tuple[SqlTyp
         wide,
         lambda values: fit_decimal(CONTEXT.divide(_total(values), Decimal(len(values))), wide) if values else None,
     )
+
+
+def _whole_average(total: int, count: int) -> int:
+    return total // count if total >= 0 else -(-total // count)
 
 
 def _total(values: list[Decimal]) -> Decimal:

@@ -75,7 +75,6 @@ class WireSink:
         self._held = (0xFF if nested else 0xFE, 0, 0)
 
     async def output(self, name: str, kind: SqlType, value: Any) -> None:
-        await self._more()
         await self._packets.write(tds.return_value(self._ordinal, name, kind, value))
         self._ordinal += 1
 

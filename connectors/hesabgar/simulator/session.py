@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -50,7 +51,7 @@ class Sink(Protocol):
         """A procedure has ended."""
 
     async def output(self, name: str, kind: SqlType, value: Any) -> None:
-        """An output parameter of a procedure called by RPC."""
+        """An output parameter of a procedure called by RPC, after :meth:`returned`."""
 
 
 class Collecting:
@@ -119,6 +120,17 @@ class Prepared:
 
 class Session:
     """One login's connection to the engine."""
+
+    server: Engine
+    spid: int
+    login: str
+    host: str
+    application: str
+    transaction_count: int
+    row_count: int
+    last_error: int
+    lock_timeout: int
+    last_identity: int | None
 
     def __init__(self, server: Engine, spid: int, login: str, *, host: str = "", application: str = "") -> None:
         self.server = server
@@ -289,20 +301,20 @@ class Session:
         parts = split_name(name)
         given = [(each_name or None, kind, value, output) for each_name, kind, value, output in arguments]
         status, outputs = await self.run_procedure(parts, given)
+        await self.sink.returned(status, nested=False)
         for (each_name, kind, _, output), value in zip(arguments, outputs, strict=True):
             if output:
                 await self.sink.output(each_name, kind, value)
-        await self.sink.returned(status, nested=False)
 
     async def _execute_sql(self, arguments: list[tuple[str, SqlType, Any, bool]]) -> None:
         types, values = _parameters(arguments)
         text = str(arguments[0][2])
         self.frame.user = self.user
         await self._run_text(text, types, values)
+        await self.sink.returned(0, nested=False)
         for name, _, _, output in arguments[2:]:
             if output and name:
                 await self.sink.output(name, types[name.lower()], self.frame.values[name.lower()])
-        await self.sink.returned(0, nested=False)
 
     async def run_procedure(
         self, name: n.Name, arguments: list[tuple[str | None, SqlType, Any, bool]]
@@ -368,8 +380,8 @@ class Session:
             if value is _DEFAULT:
                 continue
             given.add(parameter.name)
-            change = converter(kind, parameter.type)
-            frame.values[parameter.name] = value if value is None or change is None else change(value)
+            change = None if value is None else converter(kind, parameter.type)
+            frame.values[parameter.name] = value if change is None else change(value)
         for parameter in parameters:
             if parameter.name in given:
                 continue
@@ -769,7 +781,7 @@ class Session:
                 from connectors.hesabgar.simulator.errors import undeclared
 
                 raise undeclared(column.variable)
-            changes.append((column.variable, converter(column.type, kind)))
+            changes.append((column.variable, None if column.untyped else converter(column.type, kind)))
         values = self.frame.values
         count = 0
         for row in plan.rows(self.environment()):
@@ -798,9 +810,7 @@ class Session:
                 if kind is not None:
                     arguments.append((each.name, kind, self.frame.values[each.value.name], each.output))
                     continue
-            compiled = await self.prepared(
-                _part(statement, at), lambda planner, value=each.value: _typed(planner, value)
-            )
+            compiled = await self.prepared(_part(statement, at), functools.partial(_typed, expression=each.value))
             arguments.append((each.name, compiled.type, compiled.run((), self.environment()), each.output))
         if name[-1].lower() == "sp_executesql":
             await self._nested_sql(statement, arguments)
@@ -871,7 +881,7 @@ class Session:
             values.append("(null)" if value is None else value)
         text = _formatted(message or "", values)
         if severity <= 10:
-            await self.sink.info(50_000, text, severity)
+            await self.sink.info(50_000, text, 0 if severity == 10 else severity)
             return
         error = SqlError(50_000, text, severity=severity, state=max(state, 1))
         error.raised = True
@@ -970,8 +980,8 @@ def _parameters(arguments: list[tuple[str, SqlType, Any, bool]]) -> tuple[dict[s
         target = name.lower() if name else names[at] if at < len(names) else ""
         if target not in types:
             raise SqlError(8178, f"The parameterized query expects parameter '{name}', which was not declared.")
-        change = converter(kind, types[target])
-        values[target] = value if value is None or change is None else change(value)
+        change = None if value is None else converter(kind, types[target])
+        values[target] = value if change is None else change(value)
     for name in names:
         if name not in values:
             raise SqlError(8178, f"The parameterized query expects the parameter '{name}', which was not supplied.")

@@ -1,4 +1,4 @@
-"""The simulator as tests, demonstrations and training start it: a thread of its own, with books, contract and faults."""
+"""The simulator as tests, demonstrations and training start it: its own thread, with books, contract and faults."""
 
 from __future__ import annotations
 
@@ -132,8 +132,11 @@ class HesabgarSimulator:
         self._thread.start()
         if not ready.wait(START_SECONDS):
             raise TimeoutError("the Hesabgar simulator didn't start")
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """What the thread ended with before it listened."""
         if self._failure is not None:
-            self._thread.join()
             raise self._failure
 
     def stop(self) -> None:
@@ -277,7 +280,8 @@ class HesabgarSimulator:
         words = build.replace("'", "''")
         self.run(
             f"UPDATE dbo.SYS_Info SET Build = N'{words}';\n"
-            "IF COL_LENGTH(N'dbo.ACC_Account', N'NewColumn') IS NULL ALTER TABLE dbo.ACC_Account ADD NewColumn int NULL;"
+            "IF COL_LENGTH(N'dbo.ACC_Account', N'NewColumn') IS NULL "
+            "ALTER TABLE dbo.ACC_Account ADD NewColumn int NULL;"
         )
 
     def set_password(self, password: str, login: str | None = None) -> None:

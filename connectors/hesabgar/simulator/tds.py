@@ -402,7 +402,7 @@ def _date(value: dt.date) -> bytes:
 
 def _time_bytes(value: dt.time | dt.datetime, scale: int) -> bytes:
     micro = ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
-    ticks = micro * 10 // 10 ** (7 - scale)
+    ticks: int = micro * 10 // 10 ** (7 - scale)
     return ticks.to_bytes(3 if scale <= 2 else 4 if scale <= 4 else 5, "little")
 
 
@@ -666,7 +666,7 @@ def _read_long(cursor: Cursor, token: int) -> tuple[SqlType, Any]:
 def _read_chunks(cursor: Cursor) -> bytes | None:
     if cursor.number(8) == NULL_CHUNKS:
         return None
-    parts = []
+    parts: list[bytes] = []
     while True:
         size = cursor.number(4)
         if not size:

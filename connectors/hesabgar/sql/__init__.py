@@ -25,7 +25,7 @@ _SEPARATOR: Final = re.compile(r"^[ \t]*GO[ \t]*(?:--.*)?$", re.IGNORECASE | re.
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a contract's view: its T-SQL type, what it is in both languages, and what stands for a missing one."""
+    """A column of a contract's view: its T-SQL type, what it is in both languages, what stands for a missing one."""
 
     name: str
     type: str
@@ -279,7 +279,7 @@ class Problem(ValueError):
 
 
 class ViewMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"source": "from"}):
-    """How one view is filled: FROM, WHERE and an expression per column, in T-SQL, and the row versions it depends on."""
+    """How one view is filled: FROM, WHERE and an expression per column, and the row versions it depends on."""
 
     source: str
     columns: dict[str, str]

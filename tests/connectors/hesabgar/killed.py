@@ -19,7 +19,7 @@ from hub.runtime import connect
 from hub.runtime.connect import Connectors
 from hub.store.pool import Store
 from tests.connectors.conftest import instance
-from tests.connectors.hesabgar.conftest import spec_of
+from tests.connectors.hesabgar.world import spec_of
 
 POINTS: dict[str, tuple[Any, str]] = {
     "before post": (posting, "post_document"),

@@ -19,7 +19,7 @@ from schemas.dates import utc_now
 from schemas.documents import Document, State
 from schemas.events import DocumentEvent
 from tests.connectors.conftest import until
-from tests.connectors.hesabgar.conftest import WAREHOUSE, World
+from tests.connectors.hesabgar.world import WAREHOUSE, World
 
 STEPS = ("post", "write back", "read", "another order")
 

@@ -15,8 +15,8 @@ from connectors.hesabgar.posting import OTHER_REVISION
 from connectors.hesabgar.simulator import FaultKind
 from schemas.documents import Kind, Method, State
 from tests.connectors.conftest import until
-from tests.connectors.hesabgar.conftest import PRODUCT, World
-from tests.connectors.hesabgar.conftest import request as document_request
+from tests.connectors.hesabgar.world import PRODUCT, World
+from tests.connectors.hesabgar.world import request as document_request
 from tests.runtime.dev_helpers import environment
 
 

@@ -12,7 +12,7 @@ from connectors.hesabgar import contract, reading
 from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator
 from schemas.master import Account, Finance, Product, Stock, Warehouse
 from tests.connectors.conftest import Surroundings, until
-from tests.connectors.hesabgar.conftest import BOOKKEEPER, PRODUCT, World
+from tests.connectors.hesabgar.world import BOOKKEEPER, PRODUCT, World
 
 
 @pytest.fixture
