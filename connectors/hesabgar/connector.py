@@ -6,9 +6,11 @@ from typing import Any
 
 from connectors import base
 from connectors.base import Context, Outage
+from connectors.hesabgar.branch import Answers, Incoming, MasterOut, Undecided
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.checking import Finding, findings
 from connectors.hesabgar.client import Client
+from connectors.hesabgar.newcomers import Newcomers
 from connectors.hesabgar.posting import Poster, Starter
 from connectors.hesabgar.reading import Reading
 from connectors.hesabgar.spec import Role, Spec
@@ -27,6 +29,11 @@ class Connector(base.Connector[Spec]):
         self._gate = Gate(context, self.client)
         self.poster = Poster(spec, context, self.client, self._books, self._bus, self._gate)
         self._starter = Starter(spec, context, self._books, self._bus, self._gate)
+        undecided = Undecided()
+        self.incoming = Incoming(spec, context, self.client, self._books, self._bus, undecided)
+        self._answers = Answers(self.incoming.source, context, self.client, self._books, self._bus, undecided)
+        self._newcomers = Newcomers(spec, context, self.client, self.reading, self._books, self._bus)
+        self._master_out = MasterOut(spec, context, self.client, self._books, self._bus)
 
     async def check(self) -> None:
         try:
@@ -46,10 +53,14 @@ class Connector(base.Connector[Spec]):
 
     async def run(self) -> None:
         work: list[Coroutine[Any, Any, None]] = []
-        if self.spec.role is Role.BOOKS:
+        if self.spec.role is Role.BRANCH:
+            work += [self.incoming.run(), self._answers.run(), self._master_out.run()]
+        else:
             work.append(self.reading.run())
             if self.spec.post:
                 work += [self._starter.run(), self.poster.run()]
+            if self.spec.send_new:
+                work.append(self._newcomers.run())
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -62,13 +73,17 @@ class Connector(base.Connector[Spec]):
             self.client.close()
 
     def vitals(self) -> Mapping[str, int]:
-        read_at = self.reading.read_at
-        lag = int((self.context.clock() - read_at).total_seconds()) if read_at else 0
-        return {
+        branch = self.spec.role is Role.BRANCH
+        read_at = self.incoming.read_at if branch else self.reading.read_at
+        found = {
             "away": int(self._books.reason is not None),
-            "read_lag_seconds": lag,
-            "waiting": self.poster.waiting,
-            "waiting_seconds": self.poster.oldest_seconds(),
+            "lag_seconds": int((self.context.clock() - read_at).total_seconds()) if read_at else -1,
+        }
+        if branch:
+            return found | {"answered": self._answers.told}
+        return found | {
+            "posting_waits": self.poster.waiting,
+            "posting_waits_seconds": self.poster.oldest_seconds(),
             "posted": self.poster.posted,
             "refused": self.poster.failed,
         }

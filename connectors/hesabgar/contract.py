@@ -152,10 +152,25 @@ DOCUMENT: Final = (
 )
 LINE: Final = ("line", "product", "warehouse", "attribute", "quantity", "unit_price", "discount", "vat", "duty")
 
-LINES: Final = (
-    "SELECT fiscal_year, kind, number, " + ", ".join(LINE) + " FROM hub.document_lines "  # noqa: S608
-    "WHERE fiscal_year = %s AND kind = %s AND number = %s ORDER BY line"
-)
+
+def entered(since: int, until: int, limit: int | None, where: str = "") -> str:
+    """Documents that people entered, by row version, which is their last column."""
+    top = f"TOP ({limit}) " if limit else ""
+    more = f"AND {where} " if where else ""
+    return (
+        f"SELECT {top}{', '.join(DOCUMENT)}, row_version FROM hub.documents {COMMITTED} "  # noqa: S608
+        f"WHERE external_id IS NULL AND row_version >= {since} AND row_version < {until} {more}ORDER BY row_version"
+    )
+
+
+def lines_of(documents: int) -> str:
+    """The lines of so many documents of one year and kind, by number."""
+    marks = ", ".join(["%s"] * documents)
+    return (
+        f"SELECT number, {', '.join(LINE)} FROM hub.document_lines {COMMITTED} "  # noqa: S608
+        f"WHERE fiscal_year = %s AND kind = %s AND number IN ({marks}) ORDER BY number, line"
+    )
+
 
 OUTCOME: Final = """
 SET XACT_ABORT ON;
@@ -182,6 +197,6 @@ def call(procedure: str, arguments: dict[str, Any]) -> tuple[str, tuple[Any, ...
     return f"EXEC hub.{procedure} {names}", tuple(arguments.values())
 
 
-def first_named(columns: tuple[str, ...], row: Row) -> dict[str, Any]:
+def named(columns: tuple[str, ...], row: Row) -> dict[str, Any]:
     """A row by its columns' names."""
     return dict(zip(columns, row, strict=False))

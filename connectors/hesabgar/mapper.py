@@ -15,8 +15,9 @@ from connectors.hesabgar.client import Row
 from connectors.hesabgar.contract import View
 from connectors.hesabgar.spec import Spec
 from schemas import codec, intake
-from schemas.commands import PostingFailed, PostingStarted, PostingSucceeded, Submit
-from schemas.documents import Document, DocumentRequest, Kind, Method, Payment
+from schemas.commands import Amend, PostingFailed, PostingStarted, PostingSucceeded, Submit
+from schemas.dates import TEHRAN
+from schemas.documents import Document, DocumentRequest, Kind, Method
 from schemas.events import DocumentEvent
 from schemas.ids import command_id
 from schemas.intake import InvalidRequest
@@ -201,10 +202,11 @@ def failed(event: DocumentEvent, words: str, number: int, actor: str, now: dt.da
 # --- new accounts and products to the books
 
 
-def new_account(account: Account, spec: Spec) -> tuple[str, tuple[Any, ...]]:
-    """The batch that makes an account."""
+def send_account(account: Account, spec: Spec, revision: int = 1) -> tuple[str, tuple[Any, ...]]:
+    """The batch that makes an account, or changes what an earlier revision made."""
     arguments: dict[str, Any] = {
         "external_id": account.code,
+        "revision": revision,
         "name": account.name,
         "code": account.code,
         "group_code": account.group,
@@ -214,14 +216,16 @@ def new_account(account: Account, spec: Spec) -> tuple[str, tuple[Any, ...]]:
         "phones": ";".join(account.phones) or None,
         "city_code": account.city,
         "cost_centre": account.cost_centre,
+        "active": int(account.active),
     }
     return contract.call("post_account", {name: value for name, value in arguments.items() if value is not None})
 
 
-def new_product(product: Product) -> tuple[str, tuple[Any, ...]]:
-    """The batch that makes a product."""
+def send_product(product: Product, revision: int = 1) -> tuple[str, tuple[Any, ...]]:
+    """The batch that makes a product, or changes what an earlier revision made."""
     arguments: dict[str, Any] = {
         "external_id": product.code,
+        "revision": revision,
         "name": product.name,
         "unit": product.unit,
         "code": product.code,
@@ -233,6 +237,7 @@ def new_product(product: Product) -> tuple[str, tuple[Any, ...]]:
         "duty_percent": product.duty_percent,
         "stocked": int(product.stocked),
         "barcode": product.barcode,
+        "active": int(product.active),
     }
     return contract.call("post_product", {name: value for name, value in arguments.items() if value is not None})
 
@@ -300,8 +305,34 @@ def _day(value: Any) -> str:
     return str(value.isoformat())[:10]
 
 
-def submit(wanted: DocumentRequest, source: str, actor: str, now: dt.datetime) -> Submit:
-    """The command that brings a document of a Hesabgar in."""
-    if wanted.payment not in Payment:
-        raise UnknownPayload(f"document {wanted.source_id}: payment {wanted.payment!r} isn't known")
+def content(wanted: DocumentRequest, source: str, actor: str, now: dt.datetime) -> Submit | Amend:
+    """The command that brings a document of a Hesabgar in, or its change."""
+    if wanted.revision > 1:
+        return Amend.of(wanted, source=source, actor=actor, now=now)
     return Submit.of(wanted, source=source, actor=actor, now=now)
+
+
+def history(document: Mapping[str, Any], wanted: DocumentRequest, source: str, actor: str, now: dt.datetime) -> Submit:
+    """The command that records a document the books had before the hub came."""
+    day = dt.datetime.combine(wanted.date, dt.time(), tzinfo=TEHRAN)
+    command = Submit.of(wanted, source=source, actor=actor, now=now, occurred_at=day)
+    return msgspec.structs.replace(command, in_books=str(document["number"]))
+
+
+# --- answers and master data to a branch
+
+
+def answer(event: DocumentEvent) -> tuple[str, tuple[Any, ...]]:
+    """The batch that tells a branch what became of its document."""
+    document = event.document
+    posting = document.posting if document else None
+    reasons = " ".join(why.fa for why in event.reasons)[:MAX_WORDS]
+    arguments: dict[str, Any] = {
+        "source_id": event.source_id,
+        "state": str(document.state) if document else "refused",
+        "number": posting.number if posting else None,
+        "reasons": reasons or None,
+        "revision": event.revision,
+        "step": event.step,
+    }
+    return contract.call("put_answer", {name: value for name, value in arguments.items() if value is not None})

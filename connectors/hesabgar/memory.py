@@ -45,7 +45,7 @@ class Memory:
 
     def news(self, view: str, rows: Sequence[Seen], *, by_version: bool) -> list[int]:
         """The places of those rows that aren't as they were last told; ``by_version``: also if only that changed."""
-        known = self._known(view, [row.key for row in rows])
+        known = self.known(view, [row.key for row in rows])
         return [
             place
             for place, row in enumerate(rows)
@@ -54,7 +54,8 @@ class Memory:
             or (by_version and before[1] != row.version)
         ]
 
-    def _known(self, view: str, keys: Sequence[str]) -> dict[str, tuple[bytes, int]]:
+    def known(self, view: str, keys: Sequence[str]) -> dict[str, tuple[bytes, int]]:
+        """The body and version of those of these keys that were told."""
         found: dict[str, tuple[bytes, int]] = {}
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]

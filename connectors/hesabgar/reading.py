@@ -27,7 +27,7 @@ from connectors.hesabgar.memory import Memory, Seen
 from connectors.hesabgar.spec import Spec
 from schemas.dates import TEHRAN
 from schemas.deadletters import DeadLetter
-from schemas.master import Master
+from schemas.master import Account, Master, Product
 
 _T = TypeVar("_T")
 
@@ -156,6 +156,12 @@ class Reading:
             records += [mapper.record(view, row, page.as_of) for row in page.rows]
         await self._context.publisher.master(records)
         return records
+
+    async def told(self, record: Account | Product) -> bool:
+        """Whether the books themselves told of this code."""
+        view = contract.ACCOUNTS if isinstance(record, Account) else contract.PRODUCTS
+        known = await self._in_thread(partial(self._memory.known, view.name, [record.code]))
+        return bool(known)
 
     async def _tell(self, view: View, rows: Sequence[Row], as_of: dt.datetime, *, run: int) -> tuple[int, int]:
         """Publish what is news, remember all; how many were told and how many refused."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,8 +262,12 @@ class Connectors:
         self._seats = [_Seat(instance, self._producer, kafka, store, data) for instance in instances]
 
     def counters(self) -> dict[str, int]:
-        """What Kafka has acknowledged since the start, by instance and sort."""
-        return {f"{seat.name}_{what}": count for seat in self._seats for what, count in seat.publisher.counts.items()}
+        """What Kafka has acknowledged since the start, and how each instance gets on, by instance and sort."""
+        return {
+            f"{seat.name}_{what}": count
+            for seat in self._seats
+            for what, count in (*seat.publisher.counts.items(), *seat.vitals().items())
+        }
 
     async def check(self, seconds: float) -> dict[str, str | None]:
         """For each instance what is wrong with its connection, None if nothing; nothing is written anywhere."""
@@ -322,6 +326,7 @@ class _Seat:
     _allowed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _revoked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _waited: bool = field(default=False, init=False)
+    _running: Connector[Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.publisher = KafkaPublisher(self.producer)
@@ -341,6 +346,10 @@ class _Seat:
         self._waited = True
         self._allowed.clear()
         self._revoked.set()
+
+    def vitals(self) -> Mapping[str, int]:
+        """How the instance gets on; nothing while it isn't at work here."""
+        return self._running.vitals() if self._running is not None else {}
 
     async def check(self, seconds: float) -> str | None:
         try:
@@ -388,7 +397,11 @@ class _Seat:
     async def _work(self) -> None:
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         logger.info("%s is at work", self.name)
-        await self._connector().run()
+        self._running = self._connector()
+        try:
+            await self._running.run()
+        finally:
+            self._running = None
 
     async def _ended(self, running: "asyncio.Task[None]") -> None:
         running.cancel()
