@@ -571,14 +571,21 @@ def test_the_server_goes_away_and_comes_back_on_the_same_port(books: HesabgarSim
     assert one(connect(books).cursor(), "SELECT version FROM hub.contract_version") == (1,)
 
 
+def breaks_before(deadline: float, cursor: Any) -> bool:
+    """Whether the connection breaks in time."""
+    while time.monotonic() < deadline:
+        try:
+            one(cursor, "SELECT 1")
+        except pymssql.Error:
+            return True
+    return False
+
+
 def test_the_owner_sends_it_away_for_a_while(books: HesabgarSimulator, connect: Any) -> None:
     owner = connect(books, owner=True).cursor()
     owner.execute("EXEC sim.away @seconds = 0.1")
     deadline = time.monotonic() + 10
-    with pytest.raises(pymssql.Error):
-        while time.monotonic() < deadline:
-            owner.execute("SELECT 1 FROM hub.units")
-            owner.fetchall()
+    assert breaks_before(deadline, owner)
     while True:
         try:
             back = connect(books)
