@@ -185,7 +185,7 @@ def _parameters(session: Session) -> Iterator[Row]:
 def _indexes(session: Session) -> Iterator[Row]:
     for item in seen(session):
         if isinstance(item, Table):
-            for at, index in enumerate(item.indexes, start=1):
+            for at, index in enumerate(item.listed_indexes, start=1):
                 yield (
                     item.object_id, index.name, at, 1 if index.kind == "primary" else 2, index.unique,
                     index.kind == "primary", index.kind == "unique",
@@ -195,7 +195,7 @@ def _indexes(session: Session) -> Iterator[Row]:
 def _index_columns(session: Session) -> Iterator[Row]:
     for item in seen(session):
         if isinstance(item, Table):
-            for at, index in enumerate(item.indexes, start=1):
+            for at, index in enumerate(item.listed_indexes, start=1):
                 for place, position in enumerate(index.positions, start=1):
                     yield (item.object_id, at, place, position + 1, place, False, False)
 

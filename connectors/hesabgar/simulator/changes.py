@@ -78,7 +78,8 @@ class Changing:
         """INSERT of VALUES, of a query, or of defaults."""
         session = self._session
         work = await session.prepared(statement, lambda planner: self._plan_insert(planner, statement))
-        table, produce, output = work
+        kept, produce, output = work
+        table = self._current(kept)
         await self._begin(table)
         env = session.environment()
         fresh = [self._put(table, values) for values in list(produce(env))]
@@ -106,6 +107,12 @@ class Changing:
                 values[at] = value if value is None or change is None else change(value)
             fresh.append(self._put(table, values))
         await self._end(table, fresh, [], None, len(fresh))
+
+    def _current(self, table: Table) -> Table:
+        """The table a kept plan is about: a table variable is another one in each call of its procedure."""
+        if not table.name.startswith("@"):
+            return table
+        return self._session.find_temporary(table.name) or table
 
     async def _begin(self, table: Table) -> None:
         if table.name[:1] not in "#@":
@@ -271,7 +278,8 @@ class Changing:
         """UPDATE, with or without FROM; a row met twice is changed once."""
         session = self._session
         work = await session.prepared(statement, lambda planner: self._plan_update(planner, statement))
-        table, place, rows, setters, limit, output = work
+        kept, place, rows, setters, limit, output = work
+        table = self._current(kept)
         await self._begin(table)
         env = session.environment()
         wanted = limit((), env) if limit is not None else None
@@ -348,7 +356,8 @@ class Changing:
         """DELETE, with or without FROM."""
         session = self._session
         work = await session.prepared(statement, lambda planner: self._plan_delete(planner, statement))
-        table, place, rows, limit, output = work
+        kept, place, rows, limit, output = work
+        table = self._current(kept)
         await self._begin(table)
         env = session.environment()
         wanted = limit((), env) if limit is not None else None
@@ -496,16 +505,16 @@ class _Returning:
         if self._table is None:
             await session.sink.result(self._columns, iter(rows))
             return
-        defaults = changing._defaults(Planner(session, {}), self._table)
+        table = changing._current(self._table)
+        defaults = changing._defaults(Planner(session, {}), table)
         changes = [
-            storing(column.type, self._table.columns[at])
-            for column, at in zip(self._columns, self._positions, strict=True)
+            storing(column.type, table.columns[at]) for column, at in zip(self._columns, self._positions, strict=True)
         ]
         for row in rows:
             values = [default((), env) for default in defaults]
             for at, change, value in zip(self._positions, changes, row, strict=True):
                 values[at] = value if value is None or change is None else change(value)
-            changing._put(self._table, values)
+            changing._put(table, values)
 
 
 def _returning(planner: Planner, output: n.Output | None, table: Table) -> _Returning | None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-import jdatetime
-
 from connectors.hesabgar.simulator.engine import Engine
 from connectors.hesabgar.simulator.storage import Table
+from schemas.dates import parse_date
 
 FIRST_YEAR: Final = 1398
 LAST_YEAR: Final = 1420
@@ -123,8 +122,7 @@ def fill(engine: Engine, seed: int, size: Size, *, closed_before: int, refuse_ne
 
 def jalali(year: int, month: int, day: int) -> dt.date:
     """A Jalali date's Gregorian day."""
-    found: dt.date = jdatetime.date(year, month, day).togregorian()
-    return found
+    return parse_date(f"{year}/{month}/{day}")
 
 
 def _settings(books: Books, *, closed_before: int, refuse_negative: bool) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from connectors.hesabgar.simulator import nodes as n
 from connectors.hesabgar.simulator import xmlpath
 from connectors.hesabgar.simulator.errors import SqlError, invalid_column, syntax, undeclared
+from connectors.hesabgar.simulator.parser import Parser
 from connectors.hesabgar.simulator.storage import key_function
 from connectors.hesabgar.simulator.types import (
     BIGINT,
@@ -421,6 +422,7 @@ class Compiler:
         target = self.value(expression.target, scope)
         if target.type.kind is not Kind.XML:
             raise SqlError(258, f"Cannot call methods on {target.type}.")
+        refuse_without_quoted_identifiers(self.planner.session)
         paths = [each.value for each in expression.arguments if isinstance(each, n.Literal)]
         if len(paths) != len(expression.arguments):
             raise SqlError(
@@ -432,8 +434,6 @@ class Compiler:
             return Compiled(lambda row, env: None if (at := find(row, env)) is None else xmlpath.exists(at, path), BIT)
         if expression.name != "value" or len(paths) != 2:
             raise syntax(expression.name)
-        from connectors.hesabgar.simulator.parser import Parser
-
         to = Parser(str(paths[1])).type_alone()
         change = converter(SqlType(Kind.NVARCHAR, length=MAX), to)
 
@@ -579,6 +579,16 @@ class Compiler:
             return _pattern(pattern, escape(row, env)).fullmatch(value) is not None
 
         return _negated(test, expression.negated)
+
+
+def refuse_without_quoted_identifiers(session: Session) -> None:
+    """Methods of xml need QUOTED_IDENTIFIER ON: sqlcmd has it off, and a procedure remembers how it was made."""
+    if not session.quoted_identifiers:
+        raise SqlError(
+            1934,
+            "SELECT failed because the following SET options have incorrect settings: 'QUOTED_IDENTIFIER'. Verify that "
+            "SET options are correct for use with XML data type methods.",
+        )
 
 
 def element_of(run: Run) -> Run:

@@ -132,6 +132,9 @@ def _fill(table: Table, index: Index) -> None:
             )
         index.add(row)
     table.indexes.append(index)
+    if len(index.positions) > 1 and index.kind != "prefix":
+        # A hash finds whole keys only; a tree would also find the rows with one first column.
+        _fill(table, Index(index.name, "prefix", index.positions[:1], table.columns))
 
 
 async def select_into(session: Session, name: n.Name, plan: Plan) -> int:
@@ -300,6 +303,8 @@ def _drop_column(table: Table, name: str) -> None:
     table.rows = {row_id: (*row[:at], *row[at + 1 :]) for row_id, row in table.rows.items()}
     kept, table.indexes = table.indexes, []
     for index in kept:
+        if index.kind == "prefix":
+            continue
         positions = tuple(each - (each > at) for each in index.positions)
         _fill(table, Index(index.name, index.kind, positions, table.columns))
     for check in table.checks:
@@ -329,7 +334,12 @@ def _create_index(session: Session, statement: n.CreateIndex, transaction: Trans
     unique = statement.unique and statement.where is None
     kind = "unique index" if unique else "index"
     _fill(table, Index(statement.name, kind, _positions(table, statement.columns), table.columns))
-    transaction.undo.append(lambda: _ignore(table.indexes.pop()))
+    made = [index for index in table.indexes if index.name == statement.name]
+
+    def undo() -> None:
+        table.indexes = [index for index in table.indexes if index not in made]
+
+    transaction.undo.append(undo)
     session.database.version += 1
 
 
@@ -339,12 +349,11 @@ def _ignore(value: object) -> None:
 
 def _drop_index(session: Session, statement: n.DropIndex, transaction: Transaction) -> None:
     table = _table(session, statement.table)
-    for index in list(table.indexes):
-        if index.name.lower() == statement.name.lower() and "unique" != index.kind != "primary":
-            _remember(session, table, transaction)
-            table.indexes.remove(index)
-            return
-    raise _missing("index", statement.name)
+    named = [index for index in table.indexes if index.name.lower() == statement.name.lower()]
+    if not named or named[0].kind in ("primary", "unique"):
+        raise _missing("index", statement.name)
+    _remember(session, table, transaction)
+    table.indexes = [index for index in table.indexes if index not in named]
 
 
 def _define_procedure(session: Session, statement: n.DefineProcedure, transaction: Transaction) -> None:

@@ -24,6 +24,8 @@ class SqlError(Exception):
         """By THROW, which ends the batch; RAISERROR doesn't."""
         self.raised = False
         """By RAISERROR, which XACT_ABORT leaves alone."""
+        self.reported = False
+        """Whether the client has been told."""
 
 
 def syntax(near: str) -> SqlError:

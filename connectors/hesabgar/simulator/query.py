@@ -23,6 +23,7 @@ from connectors.hesabgar.simulator.compile import (
     Scope,
     converted,
     element_of,
+    refuse_without_quoted_identifiers,
     truth,
 )
 from connectors.hesabgar.simulator.errors import SqlError, invalid_object
@@ -86,7 +87,6 @@ class _Leaf:
     rows: Rows | None = None
     lateral: bool = False
     size: int = _GUESS
-    volatile: bool = False
 
 
 @dataclass(slots=True)
@@ -154,7 +154,7 @@ class Planner:
         self.needs: set[tuple[str, str, str]] = set()
         self.writes = False
         self.volatile = False
-        """Whether it looks at temporary tables, so that the plan can't be kept."""
+        """Whether it looks at temporary tables, so that the plan can't be kept; table variables never change shape."""
         self._inside_view = 0
 
     # --- entry points -------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Planner:
     def table(self, name: n.Name, permission: str = "") -> Table:
         """A base table, a temporary one or a table variable, for a change that needs a permission. Raises error 208."""
         if len(name) == 1 and name[0][:1] in "#@":
-            self.volatile = True
+            self.volatile = self.volatile or name[0].startswith("#")
             found = self.session.find_temporary(name[0])
             if found is None:
                 raise invalid_object(name[0])
@@ -481,6 +481,7 @@ class Planner:
         target = compiler.value(source.target, scope)
         if target.type.kind is not Kind.XML:
             raise SqlError(258, f"Cannot call methods on {target.type}.")
+        refuse_without_quoted_identifiers(self.session)
         find = element_of(target.run)
         path = source.path
 
@@ -541,8 +542,9 @@ class Planner:
         if source.alias == source.name[-1]:
             qualifiers = (*qualifiers, (table.schema.lower(), table.name.lower()))
         scope.bindings.append(Binding(source.alias, qualifiers, number, columns, [each.name for each in table.columns]))
-        temporary = table.name[:1] in "#@"
-        return _Leaf(number, table, size=10 if temporary else max(len(table.rows), _GUESS), volatile=temporary)
+        if table.name.startswith("@"):
+            return _Leaf(number, rows=_variable_rows(table.name), size=10)
+        return _Leaf(number, table, size=10 if table.name.startswith("#") else max(len(table.rows), _GUESS))
 
     def _bind_query(
         self,
@@ -769,8 +771,9 @@ class Planner:
             if None in values:
                 return
             rows = table.rows
-            for row_id in index.find(index.key(values)):
-                yield (rows[row_id],)
+            # At once: while the client is slow, another may delete some of them.
+            for row in [rows[row_id] for row_id in index.find(index.key(values))]:
+                yield (row,)
 
         size = 1 if index.unique else 5
         return _Operator([leaf.source], _filtered(found, filters), leaf, filters, size, indexed=True)
@@ -1006,6 +1009,16 @@ def _visible_tables(scope: Scope) -> dict[str, tuple[tuple[str, ...], n.Query, S
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
+def _variable_rows(name: str) -> Rows:
+    """A table variable's rows, looked up when they are read: each call of a procedure has its own."""
+
+    def rows(env: Environment) -> Iterator[Row]:
+        found = env.session.find_temporary(name)
+        return iter(list(found.rows.values()) if found is not None else ())
+
+    return rows
+
+
 def _filtered(rows: Rows, tests: list[Callable[[Any, Environment], bool]]) -> Rows:
     match tests:
         case []:
@@ -1071,6 +1084,7 @@ def _by_index(
     table: Table, index: Index, keys: list[Run], rest: list[tuple[int, Run]], filters: list[Run]
 ) -> Callable[[Environment], Callable[[Any], Iterable[Any]]]:
     normals = [(at, run, key_function(table.columns[at].type)) for at, run in rest]
+    single = keys[0] if len(keys) == 1 and not rest and not filters else None
 
     def start(env: Environment) -> Callable[[Any], Iterable[Any]]:
         rows = table.rows
@@ -1079,14 +1093,17 @@ def _by_index(
             values = [key(row, env) for key in keys]
             if None in values:
                 return
-            for row_id in index.find(index.key(values)):
-                stored = rows[row_id]
+            for stored in [rows[row_id] for row_id in index.find(index.key(values))]:
                 if all(_equal(stored[at], run(row, env), normal) for at, run, normal in normals) and all(
                     test((stored,), env) for test in filters
                 ):
                     yield (stored,)
 
-        return find
+        def find_by_one(row: Any) -> Iterable[Any]:
+            value = single(row, env)  # type: ignore[misc]
+            return () if value is None else [(rows[row_id],) for row_id in index.find_one(value)]
+
+        return find if single is None else find_by_one
 
     return start
 

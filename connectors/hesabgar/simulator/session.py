@@ -18,8 +18,9 @@ from connectors.hesabgar.simulator import definitions as define
 from connectors.hesabgar.simulator import nodes as n
 from connectors.hesabgar.simulator.changes import Changing
 from connectors.hesabgar.simulator.compile import Compiler, Environment, Level, Scope, converted
-from connectors.hesabgar.simulator.errors import BATCH_ABORTING, ROLLS_BACK, SqlError, denied
+from connectors.hesabgar.simulator.errors import BATCH_ABORTING, ROLLS_BACK, SqlError, denied, undeclared
 from connectors.hesabgar.simulator.faults import Dropped, Fault, FaultKind
+from connectors.hesabgar.simulator.functions import split_name
 from connectors.hesabgar.simulator.parser import declared, parse
 from connectors.hesabgar.simulator.query import OutputColumn, Plan, Planner
 from connectors.hesabgar.simulator.storage import Column, Database, Object, Procedure, Row, Table, Transaction
@@ -278,8 +279,8 @@ class Session:
             self.roll_back()
 
     async def _report(self, error: SqlError) -> None:
-        if error.number and not getattr(error, "reported", False):
-            error.reported = True  # type: ignore[attr-defined]
+        if not error.reported:
+            error.reported = True
             await self.sink.error(error)
 
     async def _run_text(self, text: str, types: dict[str, SqlType], values: dict[str, Any]) -> None:
@@ -296,8 +297,6 @@ class Session:
                 ) from None
 
     async def _remote(self, name: str, arguments: list[tuple[str, SqlType, Any, bool]]) -> None:
-        from connectors.hesabgar.simulator.functions import split_name
-
         parts = split_name(name)
         given = [(each_name or None, kind, value, output) for each_name, kind, value, output in arguments]
         status, outputs = await self.run_procedure(parts, given)
@@ -728,8 +727,6 @@ class Session:
     async def _assign(self, statement: n.Assign) -> None:
         kind = self.frame.types.get(statement.variable)
         if kind is None:
-            from connectors.hesabgar.simulator.errors import undeclared
-
             raise undeclared(statement.variable)
         self.frame.values[statement.variable] = await self.ask(statement, statement.value, kind)
 
@@ -778,8 +775,6 @@ class Session:
                 )
             kind = self.frame.types.get(column.variable)
             if kind is None:
-                from connectors.hesabgar.simulator.errors import undeclared
-
                 raise undeclared(column.variable)
             changes.append((column.variable, None if column.untyped else converter(column.type, kind)))
         values = self.frame.values
@@ -797,8 +792,6 @@ class Session:
             return
         name = statement.procedure
         if name is None:
-            from connectors.hesabgar.simulator.functions import split_name
-
             name = split_name(str(self.frame.values.get(statement.variable or "") or ""))
         arguments: list[tuple[str | None, SqlType, Any, bool]] = []
         for at, each in enumerate(statement.arguments):

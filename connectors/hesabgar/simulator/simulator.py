@@ -105,6 +105,7 @@ class HesabgarSimulator:
         self._listener: Listener | None = None
         self._stopping: asyncio.Event | None = None
         self._failure: BaseException | None = None
+        self._absence: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -267,10 +268,10 @@ class HesabgarSimulator:
         self._call(self._listening.start())
 
     def _leave_for(self, seconds: float) -> None:
-        asyncio.get_running_loop().create_task(self._away_for(seconds))
+        self._absence = asyncio.get_running_loop().create_task(self._away_for(seconds))
 
     async def _away_for(self, seconds: float) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the answer to whoever asked goes out first
         await self._listening.stop()
         await asyncio.sleep(seconds)
         await self._listening.start()

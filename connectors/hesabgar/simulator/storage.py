@@ -57,14 +57,14 @@ class Index:
     def __init__(self, name: str, kind: str, positions: tuple[int, ...], columns: list[Column]) -> None:
         self.name = name
         self.kind = kind
-        """primary, unique (constraints), unique index, index."""
+        """primary, unique (constraints), unique index, index; prefix: the first column of one of those."""
         self.positions = positions
         self._keys = tuple(key_function(columns[at].type) for at in positions)
         self._rows: dict[Any, dict[int, None]] = {}
 
     @property
     def unique(self) -> bool:
-        return self.kind != "index"
+        return self.kind not in ("index", "prefix")
 
     def key(self, values: Iterable[Any]) -> Row:
         """The values as they are compared."""
@@ -79,6 +79,11 @@ class Index:
     def find(self, key: Row) -> Iterable[int]:
         """The ids of the rows with this key."""
         return tuple(self._rows.get(key, ()))
+
+    def find_one(self, value: Any) -> Iterable[int]:
+        """The same, for an index of one column and a value that isn't NULL."""
+        make = self._keys[0]
+        return tuple(self._rows.get((value if make is None else make(value),), ()))
 
     def holds(self, key: Row) -> bool:
         return key in self._rows
@@ -131,6 +136,11 @@ class Table:
         self.identity = 0
         self.dirty_by: object | None = None
         """The transaction that has changed it and isn't over."""
+
+    @property
+    def listed_indexes(self) -> list[Index]:
+        """The indexes that somebody made."""
+        return [index for index in self.indexes if index.kind != "prefix"]
 
     def position(self, name: str) -> int | None:
         """Where a column is."""

@@ -2,7 +2,8 @@
 Peyvand's contract with Hesabgar's database: schema hub. Version 1. SQL Server 2014 or newer.
 قرارداد پیوند با پایگاه‌دادهٔ حسابگر: طرح‌وارهٔ hub، نسخهٔ ۱، برای SQL Server 2014 و بالاتر.
 
-Run by the database's owner, in the company's database, in batches separated by GO. It touches no table of Hesabgar's and
+Run by the database's owner, in the company's database, in batches separated by GO (sqlcmd -b -f 65001 -d DATABASE
+-i install.sql, SSMS, or the hub itself). It touches no table of Hesabgar's and
 makes no trigger. Running it again does no harm and brings an older contract up to date: views that a site's mapping
 has filled, procedures of the site, and everything that was posted stay as they are.
 این اسکریپت را مالک پایگاه‌داده در پایگاه شرکت اجرا می‌کند. هیچ جدولی از حسابگر را دست نمی‌زند و هیچ تریگری نمی‌سازد.
@@ -919,6 +920,7 @@ GO
 hub.build_fingerprint answers one row: build (Hesabgar's own word for itself), fingerprint (SHA-256 over that word and over
 name, type, length and nullability of every column of the mapped tables), tables (how many were found), missing (how many
 of the mapped tables weren't). It runs as the owner, because the catalogue shows a reader only what it has rights on.
+Error 15517 there means that the database has no valid owner, as after a restore: ALTER AUTHORIZATION ON DATABASE::… TO sa.
 اثر انگشت نسخه: اگر تغییر کند، هاب خواندن را ادامه می‌دهد و ثبت را تا پذیرش یک نفر نگه می‌دارد.
 */
 IF OBJECT_ID(N'hub.build_fingerprint', N'P') IS NULL

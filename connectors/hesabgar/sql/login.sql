@@ -6,7 +6,7 @@ procedures. It has no right on any table. Run again with another password, it ch
 The hub fills the double braces before it runs this.
 */
 IF SUSER_ID(N'{{login}}') IS NULL
-    CREATE LOGIN [{{login}}] WITH PASSWORD = N'{{password}}', CHECK_POLICY = OFF;
+    CREATE LOGIN [{{login}}] WITH PASSWORD = N'{{password}}';
 ELSE
     ALTER LOGIN [{{login}}] WITH PASSWORD = N'{{password}}';
 GO

@@ -2,13 +2,17 @@
 
 import datetime as dt
 import threading
+import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pymssql
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.hesabgar.simulator import HesabgarSimulator
 
@@ -159,6 +163,39 @@ def test_decimal_arithmetic_is_exact_and_typed_as_the_server_types_it(cursor: An
         2,
         Decimal(3),
     )
+
+
+@pytest.fixture(scope="module")
+def lasting(shared: HesabgarSimulator) -> Iterator[Any]:
+    """A cursor for a whole module."""
+    connection = pymssql.connect(
+        server=shared.host, port=str(shared.port), user="sa", password=shared.owner_password, database=shared.database
+    )
+    yield connection.cursor()
+    connection.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(10**38) + 1, 10**38 - 1),
+            st.integers(-(10**18) + 1, 10**18 - 1).map(lambda whole: Decimal(whole).scaleb(-5)),
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40),
+            st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_whatever_goes_comes_back(lasting: Any, rows: list[tuple[int, Decimal, str, dt.datetime]]) -> None:
+    values = ", ".join(
+        f"(CAST({big} AS decimal(38,0)), CAST({exact:f} AS decimal(18,5)), {written(words)}, "
+        f"CAST({written(moment)} AS datetime2(7)))"
+        for big, exact, words, moment in rows
+    )
+    lasting.execute(f"SELECT v.a, v.b, v.c, v.d FROM (VALUES {values}) AS v (a, b, c, d)")
+    assert lasting.fetchall() == [(Decimal(big), exact, words, moment) for big, exact, words, moment in rows]
 
 
 def test_sums_of_decimals_are_exact(cursor: Any) -> None:
@@ -532,6 +569,30 @@ def test_the_server_goes_away_and_comes_back_on_the_same_port(books: HesabgarSim
     books.back()
     assert books.port == port
     assert one(connect(books).cursor(), "SELECT version FROM hub.contract_version") == (1,)
+
+
+def breaks_before(deadline: float, cursor: Any) -> bool:
+    """Whether the connection breaks in time."""
+    while time.monotonic() < deadline:
+        try:
+            one(cursor, "SELECT 1")
+        except pymssql.Error:
+            return True
+    return False
+
+
+def test_the_owner_sends_it_away_for_a_while(books: HesabgarSimulator, connect: Any) -> None:
+    owner = connect(books, owner=True).cursor()
+    owner.execute("EXEC sim.away @seconds = 0.1")
+    deadline = time.monotonic() + 10
+    assert breaks_before(deadline, owner)
+    while True:
+        try:
+            back = connect(books)
+            break
+        except pymssql.OperationalError:
+            assert time.monotonic() < deadline
+    assert one(back.cursor(), "SELECT version FROM hub.contract_version") == (1,)
 
 
 def test_a_broken_connection_leaves_no_transaction(books: HesabgarSimulator, connect: Any) -> None:
