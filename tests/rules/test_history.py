@@ -34,11 +34,11 @@ def test_it_stands_as_posted_with_the_books_own_amounts_and_rates() -> None:
 
 def test_it_takes_neither_goods_nor_credit_and_no_rule_of_today_holds_it() -> None:
     world = World()
-    before = figures(world.snapshot)
+    before = figures(world.snapshot)[1:]
     unknown = LineRequest("GONE LONG AGO", Decimal(10**6), unit_price=10**9)
     document = recorded(world, lines=(unknown,), account="NOBODY")
     assert document.state is State.POSTED
-    assert figures(world.snapshot) == before
+    assert figures(world.snapshot)[1:] == before
 
 
 def test_a_return_names_its_sale() -> None:

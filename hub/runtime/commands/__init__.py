@@ -365,12 +365,53 @@ SET_UP: Final = Group(
     ),
 )
 
-GROUPS: Final = (RUN, LOOK, REPAIR, SET_UP)
+_INSTANCE = argument(
+    "--instance", help="which Hesabgar, by its name in the configuration (default: the books)", metavar="NAME"
+)
+
+HESABGAR: Final = Group(
+    "Hesabgar",
+    "حسابگر",
+    (
+        Command(
+            "hesabgar refresh",
+            "Read one customer's account and finance from the books now",
+            "تازه‌کردن حساب و وضعیت مالی یک مشتری",
+            f"{_HERE}.books:refresh",
+            arguments=(argument("account", help="the account's code", metavar="ACCOUNT"), _INSTANCE),
+            examples=("hub hesabgar refresh 212010006",),
+        ),
+        Command(
+            "hesabgar import",
+            "Bring in the sales invoices or returns the books had before the hub came",
+            "ورود یک‌بارهٔ فاکتورهای فروش یا برگشتی‌های دورهٔ پیش",
+            f"{_HERE}.books:bring_in",
+            arguments=(
+                argument(
+                    "--kind",
+                    help="what to bring in: sales_invoice or sales_return; invoices first",
+                    choices=("sales_invoice", "sales_return"),
+                    required=True,
+                ),
+                argument("--from", help="the first day", dest="since", required=True, metavar="DATE"),
+                argument("--to", help="the last day", dest="until", required=True, metavar="DATE"),
+                argument("--again", help="begin at the beginning; nothing is brought in twice", action="store_true"),
+                _INSTANCE,
+            ),
+            examples=("hub hesabgar import --kind sales_invoice --from 1402/01/01 --to 1402/12/29",),
+            details="Interrupted, it goes on where it was. They stand as posted under the books' numbers, and take "
+            "neither stock nor credit. Exit code 0 if everything the books have of it came in, else 1.",
+        ),
+    ),
+)
+
+GROUPS: Final = (RUN, LOOK, HESABGAR, REPAIR, SET_UP)
 
 FAMILIES: Final[dict[str, str]] = {
     "topics": "the Kafka topics",
     "key": "the keys outside systems use the API with",
     "dead-letters": "messages nobody could handle",
+    "hesabgar": "the books",
 }
 """What the commands of two words have in common, by their first word."""
 
