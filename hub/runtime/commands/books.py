@@ -23,6 +23,7 @@ from hub.store.pool import Store
 from schemas import codec
 from schemas.dates import parse_date, utc_now
 from schemas.documents import Kind
+from schemas.master import Master
 from schemas.text import group
 
 KIND = "hesabgar"
@@ -38,9 +39,9 @@ def refresh(config: Config, args: Namespace) -> int:
     return 0
 
 
-async def _refresh(config: Config, name: str | None, account: str) -> list[object]:
+async def _refresh(config: Config, name: str | None, account: str) -> list[Master]:
     async with _connector(config, name) as connector:
-        return list(await connector.refresh_account(account))
+        return await connector.refresh_account(account)
 
 
 def bring_in(config: Config, args: Namespace) -> int:
