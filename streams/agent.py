@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from hub.store.errors import Unavailable as StoreUnavailable
 from schemas.codec import Undecodable
 
 ATTEMPT_SECONDS = 30.0
+BATCH_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -68,6 +69,9 @@ class Decoded(msgspec.Struct):
 class Handler(Protocol):
     """One agent's work on a batch of raw records."""
 
+    key: str
+    """What a record's key is, in a log line about it."""
+
     def decode(self, messages: Sequence[Any]) -> Decoded:
         """The batch decoded; never raises."""
 
@@ -79,6 +83,18 @@ class _Batch(msgspec.Struct, frozen=True):
     events: Sequence[Any]
     messages: Sequence[Any]
     decoded: Decoded
+
+
+def _parts(events: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """A batch as it was taken, in parts that can be handled within one attempt however large its records are."""
+    start = size = 0
+    for index, event in enumerate(events):
+        length = len(event.message.value or b"")
+        if size + length > BATCH_BYTES and index > start:
+            yield events[start:index]
+            start, size = index, 0
+        size += length
+    yield events[start:]
 
 
 Probe = Callable[[str], None]
@@ -137,9 +153,10 @@ class Loop:
         collected: asyncio.Queue[_Batch] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._handle(stream, collected), name=f"{self.name}-handling")
-            async for events in stream.noack_take(self._batch_size, within=self._within):
-                messages = [event.message for event in events]
-                await collected.put(_Batch(events, messages, self._handler.decode(messages)))
+            async for taken in stream.noack_take(self._batch_size, within=self._within):
+                for events in _parts(taken):
+                    messages = [event.message for event in events]
+                    await collected.put(_Batch(events, messages, self._handler.decode(messages)))
 
     async def _handle(self, stream: Any, collected: "asyncio.Queue[_Batch]") -> None:
         publishing: asyncio.Task[None] | None = None
@@ -185,6 +202,7 @@ class Loop:
             logger.warning(
                 "%s: record %s/%s/%s goes to the dead letters: %s",
                 self.name, message.topic, message.partition, message.offset, failure.reason,
+                extra={self._handler.key: (message.key or b"").decode(errors="replace")},
             )  # fmt: skip
         await self._producer.publish(letters)
 

@@ -41,6 +41,7 @@ async def decide_batch(
     async with store.connection() as connection:
         ids = [command.command_id for command in commands]
         decided = await memory.known(connection, ids)
+        before_this = set(decided)
         fresh = _unknown(commands, decided)
         if fresh:
             wanted = rules.needs(fresh)
@@ -52,10 +53,10 @@ async def decide_batch(
                 events: list[DocumentEvent] = [rules.decide(command, snapshot, settings, now) for command in fresh]
                 new = await memory.write(connection, events, before, snapshot)
             decided.update(zip((command.command_id for command in fresh), new, strict=True))
-            if len(decided) < len(ids):
-                # What came twice in this batch is told with the document as it is by now, not as it was in between.
-                twice = [command_id for command_id, times in Counter(ids).items() if times > 1]
-                decided.update(await memory.known(connection, twice))
+            if len(fresh) < len(commands):
+                # What was decided before is told with its document as it is by now, for this batch may have moved it.
+                repeats = {command_id for command_id, times in Counter(ids).items() if times > 1}
+                decided.update(await memory.known(connection, repeats.union(before_this)))
     return [decided[command_id] for command_id in ids]
 
 

@@ -1,5 +1,6 @@
 """What each agent does with a batch: decode, then one call."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +20,13 @@ from schemas.master import Master
 from streams.agent import Decoded, Failure, Handled
 from streams.deciding import Undecided, decide_each
 
+logger = logging.getLogger(__name__)
+
 
 class DecideCommands:
     """``documents.commands`` → decisions in PostgreSQL → ``documents.events`` and ``documents.latest``."""
+
+    key = "document_id"
 
     def __init__(self, store: Store, producer: Producer, settings: RuleSettings) -> None:
         self._store = store
@@ -36,8 +41,11 @@ class DecideCommands:
         events: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         latest: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         outcomes = await decide_each(self._store, batch.records, self._settings, utc_now) if batch.records else []
-        for index, outcome in zip(batch.places, outcomes, strict=True):
+        tells = logger.isEnabledFor(logging.DEBUG)
+        for place, (index, outcome) in enumerate(zip(batch.places, outcomes, strict=True)):
             message = batch.messages[index]
+            if tells:
+                logger.debug("decided: %s", type(outcome).__name__, extra=_about(batch.records[place]))
             match outcome:
                 case Undecided(_, reason):
                     failures.append(Failure(index, reason))
@@ -51,6 +59,10 @@ class DecideCommands:
             await self._producer.publish_batches(topics.LATEST, latest)
 
         return Handled(publish, failures)
+
+
+def _about(command: AnyCommand) -> dict[str, str]:
+    return {"document_id": str(command.document_id), "command_id": str(command.command_id)}
 
 
 def _command(message: Any) -> AnyCommand:
@@ -70,6 +82,8 @@ def _command(message: Any) -> AnyCommand:
 
 class StoreMaster:
     """``master.*`` → the master tables; a refresh of stock or finance retires what the books show by now."""
+
+    key = "code"
 
     def __init__(self, store: Store, prefix: str) -> None:
         self._store = store

@@ -30,6 +30,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ID = "{id:(?!(?:preview|counts)(?:/|$))[^{}/]+}"
 """What may stand for a document's id: not the names of paths beside it, whose wrong methods are to get a 405."""
+MAX_URL_BYTES = 32 * 1024
+"""Room for every parameter at its longest in Persian, each letter percent-encoded; longer isn't answered as HTTP."""
 _QUIET = ("/health", "/health/live", "/metrics")
 """Paths machines ask for every few seconds: not worth a line of the log each."""
 
@@ -213,6 +215,7 @@ async def serve(app: web.Application, settings: ApiSettings) -> Served:
         access_log=None,
         logger=_protocol_logger(),
         keepalive_timeout=75.0,
+        max_line_size=MAX_URL_BYTES,
     )
     await runner.setup()
     try:

@@ -14,7 +14,7 @@ from hub.api import bodies, documents
 from hub.api.intake import answer
 from hub.api.problems import Problem, of_reasons
 from hub.api.routing import Call
-from hub.rules.validation import MAX_NOTE
+from hub.rules.validation import MAX_NOTE, MAX_REVISION
 from hub.store import reading
 from schemas import ids, text
 from schemas.commands import Amend, Approve, Cancel, Expire, Refuse
@@ -31,8 +31,8 @@ def plain(kind: Plain) -> Callable[[Call], Awaitable[web.Response]]:
 
     async def handle(call: Call) -> web.Response:
         document = await decided(call)
-        note = await _note(call)
-        return await answer(call, kind(note=note, **await _envelope(call, document, kind.__name__.lower())))
+        note, seen = await _words(call)
+        return await answer(call, kind(note=note, **await _envelope(call, document, kind.__name__.lower(), seen)))
 
     return handle
 
@@ -40,14 +40,16 @@ def plain(kind: Plain) -> Callable[[Call], Awaitable[web.Response]]:
 async def expire(call: Call) -> web.Response:
     """POST /v1/documents/{id}/expire: its reservation, before its time."""
     document = await decided(call)
-    note = await _note(call)
+    note, seen = await _words(call)
     if document.expires_at is None:
         raise Problem(
             "command-refused",
             f"the document is {document.state} and has no reservation that runs out",
             f"سند در وضعیت {document.state} است و رزرو مهلت‌داری ندارد",
         )
-    return await answer(call, Expire(note=note, due=document.expires_at, **await _envelope(call, document, "expire")))
+    return await answer(
+        call, Expire(note=note, due=document.expires_at, **await _envelope(call, document, "expire", seen))
+    )
 
 
 async def amend(call: Call) -> web.Response:
@@ -85,14 +87,14 @@ async def decided(call: Call) -> Document:
     return document
 
 
-async def _envelope(call: Call, document: Document, kind: str) -> dict[str, Any]:
+async def _envelope(call: Call, document: Document, kind: str, seen: int | None) -> dict[str, Any]:
     now = utc_now()
     return {
         "command_id": await _command_id(call, document, kind),
         "document_id": document.id,
         "source": document.source,
         "source_id": document.source_id,
-        "revision": document.revision,
+        "revision": seen or document.revision,
         "occurred_at": now,
         "recorded_at": now,
         "actor": call.caller.name,
@@ -106,19 +108,26 @@ async def _command_id(call: Call, document: Document, kind: str) -> UUID:
     return ids.command_id(document.id, kind, f"{document.step}/{refusals}")
 
 
-async def _note(call: Call) -> str:
-    """The note a command may carry, in an optional JSON object."""
+async def _words(call: Call) -> tuple[str, int | None]:
+    """The note a command may carry, and the revision its giver saw, in an optional JSON object."""
     if not call.request.body_exists:
-        return ""
+        return "", None
     sent = bodies.json_object(await bodies.read_json(call.request, call.hub.settings))
-    wrong = [reason("unknown_field", at=name[:40], name=name[:40], known="note") for name in sent if name != "note"]
-    note = sent.get("note", "")
+    known = ("note", "revision")
+    wrong = [
+        reason("unknown_field", at=name[:40], name=name[:40], known=", ".join(known))
+        for name in sent
+        if name not in known
+    ]
+    note, seen = sent.get("note", ""), sent.get("revision")
     if not isinstance(note, str):
         wrong.append(reason("not_text", at="note", value=type(note).__name__))
     elif "\x00" in note:
         wrong.append(reason("bad_text", at="note"))
     elif len(note) > MAX_NOTE:
         wrong.append(reason("text_too_long", at="note", limit=MAX_NOTE))
+    if seen is not None and (type(seen) is not int or not 1 <= seen <= MAX_REVISION):
+        wrong.append(reason("revision", at="revision"))
     if wrong:
         raise of_reasons(wrong[: bodies.MAX_TOLD])
-    return text.normalise(str(note))
+    return text.normalise(str(note)), seen if isinstance(seen, int) else None

@@ -32,6 +32,8 @@ from schemas.reasons import Reason, reason
 
 LOOK_SECONDS = 1.0
 """How often a waiting request looks in PostgreSQL, should the feed be away."""
+_KAFKA_OWN_BYTES = 1_024
+"""Room for what Kafka adds to a record: its key, the heads of record and batch."""
 _SLICE = 25
 """Documents of a batch read before others get their turn."""
 
@@ -195,9 +197,11 @@ async def take(hub: Context, commands: Sequence[AnyCommand], wait: float | None)
                 repeated.append(command.command_id)
         if repeated:
             decided |= await hub.stored(reading.decisions(hub.store, repeated))
-        fresh = [c for id_, c in undecided.items() if id_ not in problems and id_ not in decided]
+        records = {id_: _record(c) for id_, c in undecided.items() if id_ not in problems and id_ not in decided}
+        problems |= {id_: _too_large() for id_, record in records.items() if not _fits(record)}
+        fresh = [command for id_, command in undecided.items() if id_ in records and id_ not in problems]
         if fresh:
-            await hub.publish([_record(command) for command in fresh])
+            await hub.publish([records[command.command_id] for command in fresh])
             hub.metrics.accepted.inc(len(fresh))
             if wait is not None:
                 ids = {command.command_id for command in fresh}
@@ -241,6 +245,19 @@ async def _foreseen(
 
 def _record(command: AnyCommand) -> Outgoing:
     return Outgoing(topics.COMMANDS, str(command.document_id).encode(), codec.encode(command))
+
+
+def _fits(record: Outgoing) -> bool:
+    return len(record.value or b"") <= record.topic.max_bytes - _KAFKA_OWN_BYTES
+
+
+def _too_large() -> Problem:
+    limit = topics.COMMANDS.max_bytes - _KAFKA_OWN_BYTES
+    return Problem(
+        "too-large",
+        f"the document is larger than the {limit:,} bytes Kafka takes; split it",
+        f"سند از {limit:,} بایتی که Kafka می‌پذیرد بزرگ‌تر است؛ آن را به چند سند بشکنید",
+    )
 
 
 async def _decisions(

@@ -15,6 +15,7 @@ from schemas import dates, text
 from schemas.reasons import Reason, reason
 
 MAX_TEXT = 200
+MAX_CURSOR = 1_000
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
@@ -148,7 +149,7 @@ def cursor(shape: Any) -> Callable[[str], Any]:
 
     def read(value: str) -> Any:
         try:
-            if len(value) > 1_000:
+            if len(value) > MAX_CURSOR:
                 raise ValueError
             key = decoder.decode(base64.urlsafe_b64decode(value.encode() + b"=" * (-len(value) % 4)))
             if "\\x00" in repr(key):  # PostgreSQL keeps no NUL, so no key of ours has one
@@ -189,6 +190,6 @@ def cursor_parameter(shape: Any) -> Parameter:
     return Parameter(
         "cursor",
         cursor(shape),
-        {"type": "string", "maxLength": 1_000},
+        {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR},
         "The `next` of the page before; absent: the first page.",
     )

@@ -77,7 +77,11 @@ def _command(name: str, handler: Any, summary: str, scope: str) -> Route:
         "state plainly doesn't allow is refused at once.",
         scope=scope,
         parameters=_WAIT,
-        body=Body({bodies.JSON: Media(NOTE_SCHEMA, {"note": NOTE})}, "A note to keep with it.", required=False),
+        body=Body(
+            {bodies.JSON: Media(NOTE_SCHEMA, {"note": NOTE})},
+            "A note to keep with it, and the revision that was looked at.",
+            required=False,
+        ),
         problems=_COMMAND_PROBLEMS,
     )
 

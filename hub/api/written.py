@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hub.rules.settings import MAX_CODE, Limits
-from hub.rules.validation import MAX_NOTE
+from hub.rules.validation import MAX_NOTE, MAX_REVISION
 from schemas.documents import CURRENCY, DocumentRequest, Kind, LineRequest, Method, Payment
 
 Schema = dict[str, Any]
@@ -135,7 +135,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Note": {
         "title": "Note",
         "type": "object",
-        "properties": {"note": {"type": "string", "maxLength": MAX_NOTE}},
+        "properties": {
+            "note": {"description": "To be kept with the command.", "type": "string", "maxLength": MAX_NOTE},
+            "revision": {
+                "description": "The revision that was looked at: an approval or refusal of one that was amended since "
+                "is refused. The present one when absent.",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_REVISION,
+            },
+        },
         "additionalProperties": False,
     },
 }

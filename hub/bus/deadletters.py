@@ -9,6 +9,8 @@ from schemas.dates import utc_now
 from schemas.deadletters import DeadLetter
 
 MAX_REASON = 2_000
+MAX_ORIGINAL_BYTES = (topics.DEAD_LETTERS.max_bytes - 64 * 1024) * 3 // 4
+"""What of an original fits a letter, in base64. Only what was compressed on its topic can be larger."""
 
 
 def dead_letter(
@@ -22,7 +24,15 @@ def dead_letter(
     handler: str,
     reason: str,
 ) -> Outgoing:
-    """The record to publish on ``dead.letters``. The letter's id comes from where the original stood."""
+    """The record to publish on ``dead.letters``. The letter's id comes from where the original stood.
+
+    An original that doesn't fit leaves only its place and its size.
+    """
+    kept = tuple((name, bytes(data)) for name, data in headers or ())
+    size = len(key or b"") + len(value or b"") + sum(len(name) + len(data) for name, data in kept)
+    if size > MAX_ORIGINAL_BYTES:
+        reason = f"{reason[: MAX_REASON // 2]} (its {size:,} bytes are too many to be kept here: only its place is)"
+        key, value, kept = None, None, ()
     letter = DeadLetter(
         id=ids.derive(ids.NAMESPACE, f"dead/{topic}/{partition}/{offset}").hex[:16],
         topic=topic,
@@ -33,6 +43,6 @@ def dead_letter(
         failed_at=utc_now(),
         value=value or b"",
         key=key,
-        headers=tuple((name, bytes(data)) for name, data in headers or ()),
+        headers=kept,
     )
     return Outgoing(topics.DEAD_LETTERS, key, codec.encode(letter))

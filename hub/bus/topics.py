@@ -1,5 +1,6 @@
 """Making the declared topics, and checking that they are as declared."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from hub.bus.errors import Unavailable
 from hub.bus.settings import Kafka
 from schemas.topics import Topic, all_topics
+
+_LEADER_SECONDS = 15.0
+_LEADER_PAUSE_SECONDS = 0.02
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +47,24 @@ async def create_topics(kafka: Kafka) -> list[str]:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise Unavailable(f"topic {name} can't be made: {error.__name__} {rest[0] if rest else ''}".strip())
-        return [kafka.topic(topic) for topic in missing]
+        made = [kafka.topic(topic) for topic in missing]
+        await _until_led(client, made)
+        return made
+
+
+async def _until_led(client: Any, names: list[str]) -> None:
+    """Wait until every partition has a leader: Kafka answers before it has told its own brokers. Raises Unavailable."""
+    try:
+        async with asyncio.timeout(_LEADER_SECONDS):
+            while not all(_is_led(topic) for topic in await client.describe_topics(names)):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(_LEADER_PAUSE_SECONDS)
+    except TimeoutError:
+        raise Unavailable(f"the new topics have no leaders after {_LEADER_SECONDS:g} s; is a broker missing?") from None
+
+
+def _is_led(described: Any) -> bool:
+    partitions = described["partitions"]
+    return bool(partitions) and not described["error_code"] and all(each["leader"] >= 0 for each in partitions)
 
 
 def _config(topic: Topic, kafka: Kafka) -> dict[str, str]:

@@ -167,6 +167,7 @@ def asyncapi() -> dict[str, Any]:
 
 def _channel(topic: Topic) -> dict[str, Any]:
     settings: dict[str, object] = {"cleanup.policy": ["compact" if topic.compacted else "delete"]}
+    settings["max.message.bytes"] = topic.max_bytes
     if topic.retention_days is not None:
         settings["retention.ms"] = topic.retention_days * topics.DAY_MS
     kept = "The last record of each key is kept." if topic.compacted else f"Kept for {topic.retention_days} days."

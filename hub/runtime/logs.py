@@ -1,16 +1,15 @@
 """Log lines: structured, in UTC, with the document they are about, and never with a secret.
 
+A line about a document says so: ``logger.info("...", extra={"document_id": ...})``.
+
 What is logged through :mod:`logging` (our own modules, aiokafka, Faust) comes out the same way as structlog's own.
 """
 
-import contextlib
 import logging
 import sys
-from collections.abc import Iterator
 from typing import TextIO
 
 import structlog
-from structlog.contextvars import bind_contextvars, merge_contextvars, reset_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from hub.runtime.config import LogFormat, LogSettings
@@ -28,7 +27,6 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[Processor] = [
-        merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -64,16 +62,6 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-
-
-@contextlib.contextmanager
-def about(**context: object) -> Iterator[None]:
-    """Everything logged inside carries these: ``with about(document_id=command.document_id): ...``."""
-    tokens = bind_contextvars(**{name: str(value) for name, value in context.items()})
-    try:
-        yield
-    finally:
-        reset_contextvars(**tokens)
 
 
 def _renderers(form: LogFormat, *, colours: bool) -> list[Processor]:

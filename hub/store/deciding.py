@@ -8,7 +8,7 @@ from uuid import UUID
 from hub.store import locks, texts
 from hub.store.errors import Unacceptable
 from hub.store.products import ProductCache
-from schemas import codec
+from schemas import codec, topics
 from schemas.documents import Document
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import (
@@ -106,6 +106,9 @@ _MOVEMENT_COLUMNS = (
 _HOLD_COLUMNS = ("document_id", "account", "amount", "posted_at")
 _DECISION_COLUMNS = ("command_id", "document_id", "step", "refused", "recorded_at", "event")
 
+MAX_EVENT_BYTES = topics.EVENTS.max_bytes - 64 * 1024
+"""What fits the topic of the events together with its key and Kafka's own bytes: a decision that can't be told mustn't
+be made."""
 
 _Row = tuple[Any, ...]
 
@@ -205,12 +208,15 @@ async def write(
 ) -> list[Decided]:
     """Store decisions and what they changed; answers what to publish, in the order of ``events``.
 
-    ``before`` holds the documents as they were read; ``snapshot`` what the rules made of it.
+    ``before`` holds the documents as they were read; ``snapshot`` what the rules made of it. Raises Unacceptable if an
+    event is too large to be published.
     """
     decided = []
     rows: list[_Row] = []
     for event in events:
         encoded, latest = codec.encode_event(event)
+        if len(encoded) > MAX_EVENT_BYTES:
+            raise Unacceptable(f"the decision's event would have {len(encoded):,} bytes, too many for its topic")
         refused = event.type == COMMAND_REFUSED
         decided.append(Decided(event.document_id, encoded, None if refused else latest))
         rows.append((event.command_id, event.document_id, event.step, refused, event.recorded_at, encoded.decode()))

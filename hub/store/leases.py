@@ -31,5 +31,9 @@ class Leases:
 async def session(store: Store) -> AsyncIterator[Leases]:
     """A session to hold names with; it takes one connection of the pool. Errors inside come out as StoreError."""
     async with store.connection() as connection:
-        # The pool gives up every advisory lock when the connection goes back to it.
-        yield Leases(connection)
+        try:
+            yield Leases(connection)
+        finally:
+            # The session outlives its use in the pool, and with it what it holds; one that is lost holds nothing.
+            if not connection.is_closed():
+                await connection.execute("select pg_advisory_unlock_all()")

@@ -1,5 +1,8 @@
 """Master data as it comes in. A refresh of stock or finance retires what the books show by now, in the same transaction
-and under the same row locks, so that goods and money are never counted twice (DESIGN.md "Reservation")."""
+and under the same row locks, so that goods and money are never counted twice (DESIGN.md "Reservation").
+
+A figure of the very moment of a posting may or may not show it: what was taken is counted on, what was given isn't.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -48,7 +51,8 @@ _RETIRE_MOVEMENTS = """
 with retired as (
     delete from movements m
     using unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as k (product, warehouse, attribute, as_of)
-    where m.product = k.product and m.warehouse = k.warehouse and m.attribute = k.attribute and m.posted_at < k.as_of
+    where m.product = k.product and m.warehouse = k.warehouse and m.attribute = k.attribute
+      and (m.posted_at < k.as_of or m.posted_at = k.as_of and not m.outgoing)
     returning m.product, m.warehouse, m.attribute, m.outgoing, m.quantity
 )
 select product, warehouse, attribute,
@@ -73,7 +77,7 @@ _RETIRE_HOLDS = """
 with retired as (
     delete from credit_holds h
     using unnest($1::text[], $2::timestamptz[]) as k (account, as_of)
-    where h.account = k.account and h.posted_at < k.as_of
+    where h.account = k.account and (h.posted_at < k.as_of or h.posted_at = k.as_of and h.amount < 0)
     returning h.account, h.amount
 )
 select account, sum(amount)::bigint as amount from retired group by 1

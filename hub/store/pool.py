@@ -11,6 +11,11 @@ from hub.store.errors import translated
 from hub.store.products import ProductCache
 
 
+async def _as_it_is(_connection: Any) -> None:
+    """A connection goes back to the pool as it is: nothing here changes a session's settings, and resetting them would
+    cost every use a round trip. (asyncpg still ends a transaction left open.)"""
+
+
 class Store:
     """A pool of PostgreSQL connections; the other modules of this package take one as their first argument."""
 
@@ -30,6 +35,7 @@ class Store:
                 max_size=self._size,
                 timeout=10,
                 command_timeout=60,
+                reset=_as_it_is,
                 server_settings={"application_name": self._application, "timezone": "UTC"},
             )
 

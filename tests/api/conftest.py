@@ -30,7 +30,7 @@ RULES = RuleSettings(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def cluster(kafka: KafkaServer) -> AsyncIterator[Kafka]:
     """Topics under a prefix of the API tests' own."""
     settings = Kafka(kafka.bootstrap, prefix=f"api{secrets.token_hex(3)}.")
@@ -44,7 +44,7 @@ async def cluster(kafka: KafkaServer) -> AsyncIterator[Kafka]:
         await admin.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def opened_store(postgres: PostgresServer, template_database: str) -> AsyncIterator[Store]:
     """A store on a database of the API tests' own."""
     name = f"api_{secrets.token_hex(6)}"
@@ -56,7 +56,7 @@ async def opened_store(postgres: PostgresServer, template_database: str) -> Asyn
     await execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def idle_hub(cluster: Kafka, opened_store: Store) -> AsyncIterator[Hub]:
     """The hub without anything that decides, until a test asks for :func:`hub`."""
     producer = Producer(cluster)
@@ -66,7 +66,7 @@ async def idle_hub(cluster: Kafka, opened_store: Store) -> AsyncIterator[Hub]:
     await producer.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def hub(idle_hub: Hub) -> AsyncIterator[Hub]:
     """The hub, deciding."""
     settings = StreamSettings(kafka=idle_hub.kafka, rules=RULES, report_seconds=0.5)
@@ -74,7 +74,7 @@ async def hub(idle_hub: Hub) -> AsyncIterator[Hub]:
         yield idle_hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def api(idle_hub: Hub) -> AsyncIterator[Served]:
     """An API server with the settings as shipped."""
     async with idle_hub.api() as served:

@@ -60,6 +60,23 @@ async def test_refusing_turns_it_down(shop: Shop) -> None:
     assert (answer.status, answer.body["status"]) == (200, "rejected")
 
 
+async def test_an_approval_of_a_revision_that_was_amended_since_is_refused(shop: Shop) -> None:
+    place = await held(shop)
+    await shop.client.post(f"{place}/amend{WAIT}", shop.order("H", line={"quantity": 960}, revision=2))
+    late = await shop.client.post(f"{place}/approve{WAIT}", {"revision": 1})
+    assert (late.status, late.codes()) == (409, {"stale_revision"})
+    assert (await shop.client.get(place)).body["state"] == "held"
+    seen = await shop.client.post(f"{place}/approve{WAIT}", {"revision": 2, "note": "با مدیر هماهنگ شد"})
+    assert (seen.status, seen.body["status"]) == (200, "cleared")
+
+
+@pytest.mark.parametrize("revision", [0, -1, "2", 1.5, True, 2**31])
+async def test_a_revision_that_is_none_is_told(shop: Shop, revision: object) -> None:
+    place = await held(shop)
+    answer = await shop.client.post(f"{place}/approve", {"revision": revision})
+    assert (answer.status, [error["field"] for error in answer.body["errors"]]) == (422, ["revision"])
+
+
 async def test_a_command_without_a_body_or_waiting_is_accepted(shop: Shop) -> None:
     place = await held(shop)
     answer = await shop.client.post(f"{place}/approve")

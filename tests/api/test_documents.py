@@ -1,14 +1,17 @@
 """Documents in: accepted once, answered the same, refused by name."""
 
 import asyncio
+import dataclasses
 import io
 import json
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from hub.api.app import Served
+from hub.rules.settings import Limits
 from schemas import ids
 from tests.api.world import Answer, Client, Hub, Shop, open_shop
 
@@ -367,3 +370,21 @@ async def test_waiting_ends_though_nothing_is_decided(undecided: Shop) -> None:
     answer = await undecided.client.post("/v1/documents?wait=decision&timeout=0.2", undecided.order())
     assert answer.status == 202
     assert answer.body["status"] == "accepted"
+
+
+async def test_a_document_too_large_for_kafka_is_told_and_the_rest_of_its_batch_taken(idle_shop: Shop) -> None:
+    hub = idle_shop.hub
+    limits = Limits(max_lines=100_000)
+    roomy = dataclasses.replace(hub, rules=msgspec.structs.replace(hub.rules, limits=limits))
+    code = "ک" * 64
+    line = {"product": code, "warehouse": code, "attribute": code, "quantity": 1}
+    batch = [idle_shop.order("huge", lines=[line] * 20_000), idle_shop.order("small")]
+    async with roomy.api(max_body_bytes=64 * 1024 * 1024) as served:
+        body = io.BytesIO(json.dumps(batch, ensure_ascii=False).encode())
+        answer = await idle_shop.client.at(served.address).ask(
+            "POST", "/v1/documents", data=body, headers={"Content-Type": "application/json"}
+        )
+    assert answer.status == 202
+    huge, small = answer.body["results"]
+    assert (huge["status"], huge["problem"]["status"]) == ("failed", 413)
+    assert small["status"] == "accepted"

@@ -173,10 +173,12 @@ def findings(address: str, token: str) -> tuple[list[str], collections.Counter[s
     return list(wrong), asked
 
 
-@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of schemathesis, none of ours
 async def test_schemathesis_finds_nothing(hub: Hub, api: Served) -> None:
     client = await hub.key(api.address)
     wrong, asked = await asyncio.to_thread(findings, api.address, str(client.token))
     assert not wrong, f"with seed {SEED}:\n\n" + "\n\n".join(wrong)
-    assert set(asked) == {f"{method.upper()} {path}" for method, path, _ in operations() if path != "/v1/live"}
+    # The feed never ends, and the document itself is where schemathesis reads what to ask.
+    left_out = {"/v1/live", "/openapi.json"}
+    assert set(asked) == {f"{method.upper()} {path}" for method, path, _ in operations() if path not in left_out}
     assert min(asked.values()) > 0

@@ -249,7 +249,7 @@ max_lines = 0
     )
     assert [said for said, _ in told] == [
         "hub.toml:1: kafka.bootstrapp: there is no such setting",
-        "hub.toml:7: rules.limits.max_lines: it must be a whole number from 1 to 100000; it is 0",
+        "hub.toml:7: rules.limits.max_lines: it must be a whole number from 1 to 2000; it is 0",
         'hub.toml:3: policies."my shop".stock: '
         'it must be one of "all_or_nothing", "partial", "backorder"; it is "some"',
         "hub.toml:5: policies.x.tax_tolerance: it must be a whole number of 0 or more; it is 1.5",

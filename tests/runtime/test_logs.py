@@ -14,7 +14,7 @@ import structlog
 
 from hub.runtime import redaction
 from hub.runtime.config import LogFormat, LogLevel, LogSettings
-from hub.runtime.logs import about, configure_logging
+from hub.runtime.logs import configure_logging
 from schemas.secret import Secret
 
 JSON = LogSettings(format=LogFormat.JSON)
@@ -42,9 +42,8 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 def test_structlog_and_stdlib_come_out_alike(stream: io.StringIO) -> None:
     configure_logging(JSON, stream)
-    with about(document_id="d1"):
-        structlog.get_logger("hub.x").info("decided", state="held")
-        logging.getLogger("hub.y").warning("slow: %s ms", 12, extra={"batch": 3})
+    structlog.get_logger("hub.x").info("decided", document_id="d1", state="held")
+    logging.getLogger("hub.y").warning("slow: %s ms", 12, extra={"document_id": "d1", "batch": 3})
     logging.getLogger("hub.z").info("after")
     first, second, third = lines(stream)
     assert (first["event"], first["logger"], first["level"], first["document_id"], first["state"]) == (
@@ -64,16 +63,6 @@ def test_structlog_and_stdlib_come_out_alike(stream: io.StringIO) -> None:
     assert "document_id" not in third
     stamp = datetime.fromisoformat(str(first["timestamp"]))
     assert stamp.utcoffset() == datetime.now(UTC).utcoffset()
-
-
-def test_the_context_of_one_document_ends_inside_another(stream: io.StringIO) -> None:
-    configure_logging(JSON, stream)
-    logger = logging.getLogger("hub")
-    with about(document_id="outer"):
-        with about(document_id="inner"):
-            logger.info("a")
-        logger.info("b")
-    assert [line["document_id"] for line in lines(stream)] == ["inner", "outer"]
 
 
 @pytest.mark.parametrize("form", list(LogFormat))
@@ -126,8 +115,7 @@ def test_warnings_are_lines_too(stream: io.StringIO) -> None:
 
 def test_a_console_line_is_one_line_without_colours_off_a_terminal(stream: io.StringIO) -> None:
     configure_logging(LogSettings(), stream)
-    with about(document_id="d1"):
-        logging.getLogger("hub.x").info("decided")
+    logging.getLogger("hub.x").info("decided", extra={"document_id": "d1"})
     assert "\x1b" not in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
     assert "decided" in stream.getvalue()

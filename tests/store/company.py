@@ -178,6 +178,19 @@ _DISAGREEMENTS = {
           and (exists (select from movements m where m.document_id = x.id)
                or exists (select from credit_holds h where h.document_id = x.id))
     """,
+    "more was returned of a sale than was sold": """
+        select r.original_id, l.product, l.attribute
+        from documents r join document_lines l on l.document_id = r.id
+        where r.original_id is not null and r.state not in ('rejected', 'cancelled', 'expired')
+        group by 1, 2, 3
+        having sum(l.quantity) > (
+            select coalesce(sum(sold.quantity), 0) from document_lines sold
+            where (sold.document_id, sold.product, sold.attribute) = (r.original_id, l.product, l.attribute))
+    """,
+    "a sale of which goods were returned came to nothing": """
+        select x.id from documents x join documents r on r.original_id = x.id
+        where x.state in ('rejected', 'cancelled', 'expired') and r.state not in ('rejected', 'cancelled', 'expired')
+    """,
     "a posted document holds something as if it were not, or the reverse": """
         select x.id from documents x join (
             select document_id, posted_at from movements union all select document_id, posted_at from credit_holds

@@ -362,6 +362,15 @@ async def test_a_command_repeated_within_its_batch_does_not_bring_an_old_state_b
     assert await value(company, "select count(*) from decisions") == 2
 
 
+async def test_a_command_decided_before_and_repeated_behind_a_change_does_not_bring_an_old_state_back(
+    company: Store,
+) -> None:
+    await decide(company, submit("A"))
+    cancelled, again = await decided(company, [command(Cancel, "A"), submit("A")])
+    assert again.latest == cancelled.latest
+    assert codec.decode_document(again.latest or b"").state is State.CANCELLED
+
+
 async def test_another_document_with_the_same_command_id_changes_nothing(company: Store) -> None:
     """Ids are derived, so this is a forgery; the one decided first stands."""
     first = submit("A")

@@ -26,6 +26,8 @@ ORIGINAL = "44a2500309e83c630493f6828af50166ec8d96a0b3e4fb2bab735f704ae93417"
 class Recorder:
     """A handler that notes the values it is given; while its gate is closed it waits."""
 
+    key = "key"
+
     def __init__(self) -> None:
         self.values: list[tuple[int, bytes]] = []
         self.gate = asyncio.Event()
