@@ -1,4 +1,4 @@
-"""A branch's own Hesabgar: documents come in under its source, answers and master data go out, over a line that goes."""
+"""A branch: documents come in under its own source, answers and master data go out, over a line that comes and goes."""
 
 from collections.abc import Iterator
 
