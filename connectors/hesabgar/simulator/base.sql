@@ -183,6 +183,9 @@ CREATE TABLE dbo.STK_Doc (
     Ghabel decimal(19,0) NOT NULL,
     Tozih nvarchar(500) NULL,
     HubRef nvarchar(100) NULL,
+    AnbarID2 int NULL,
+    Tasvieh varchar(10) NULL,
+    Daryaft varchar(10) NULL,
     RowVer rowversion NOT NULL,
     CONSTRAINT UQ_STK_Doc UNIQUE (FiscalYear, Kind, DocNo)
 );

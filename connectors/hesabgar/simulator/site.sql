@@ -24,7 +24,7 @@ BEGIN
         @vat decimal(19,0), @duty decimal(19,0), @method varchar(10), @from_id int, @to_id int, @doc_id int, @doc_no int,
         @sanad_id int, @sanad_no int, @original_id int, @note nvarchar(1000), @to_warehouse nvarchar(50),
         @original_external_id nvarchar(100), @original_number nvarchar(50), @bed decimal(38,0), @bes decimal(38,0),
-        @warehouse nvarchar(50), @net decimal(19,0);
+        @warehouse nvarchar(50), @net decimal(19,0), @payment varchar(10);
     DECLARE @rows TABLE (
         line int NOT NULL PRIMARY KEY, product nvarchar(50) NOT NULL, warehouse nvarchar(50) NULL,
         attribute nvarchar(50) NOT NULL, kala_id int NULL, anbar_id int NULL, mosh_id int NULL, service bit NULL,
@@ -34,7 +34,7 @@ BEGIN
         bes decimal(19,0) NOT NULL, words nvarchar(250) NULL);
 
     SELECT @kind = kind, @date = date, @account = account, @payable = payable, @net = net, @vat = vat, @duty = duty,
-        @method = method, @note = note, @warehouse = warehouse, @to_warehouse = to_warehouse,
+        @method = method, @payment = payment, @note = note, @warehouse = warehouse, @to_warehouse = to_warehouse,
         @original_external_id = original_external_id, @original_number = original_number
     FROM hub.document_in
     WHERE external_id = @external_id;
@@ -152,9 +152,9 @@ BEGIN
     -- The document, numbered per kind and fiscal year.
     EXEC dbo.SYS_NextNumber @fiscal_year, @kind, @doc_no OUTPUT;
     INSERT INTO dbo.STK_Doc (FiscalYear, Kind, DocNo, DocDate, AccID, AnbarID, OriginalID, Khales, Maliat, Avarez, Ghabel,
-        Tozih, HubRef)
+        Tozih, HubRef, AnbarID2, Tasvieh, Daryaft)
     VALUES (@fiscal_year, @kind, @doc_no, @date, @acc_id, @from_id, @original_id, @net, @vat, @duty, @payable,
-        LEFT(@note, 500), @external_id);
+        LEFT(@note, 500), @external_id, @to_id, @payment, @method);
     SET @doc_id = SCOPE_IDENTITY();
     INSERT INTO dbo.STK_DocRow (DocID, RowNo, KalaID, AnbarID, MoshID, Meghdar, Vared, Sader, Fi, Takhfif, Khales, Maliat,
         Avarez)
@@ -292,6 +292,16 @@ BEGIN
     SET NOCOUNT ON;
     DECLARE @words nvarchar(2048), @last bigint, @acc_id int, @name nvarchar(200);
     SELECT @code = code, @name = name FROM hub.account_in WHERE external_id = @external_id;
+    IF EXISTS (SELECT 1 FROM hub.outcome WHERE item = 'account' AND external_id = @external_id)
+    BEGIN
+        UPDATE a
+        SET AccName = LEFT(i.name, 150), Tel = LEFT(i.phones, 30), Addr = LEFT(i.address, 250), IsMoaf = i.vat_exempt,
+            IsLocked = CASE i.active WHEN 1 THEN 0 ELSE 1 END
+        FROM dbo.ACC_Account AS a
+        INNER JOIN hub.account_in AS i ON i.code = a.AccCode
+        WHERE i.external_id = @external_id;
+        RETURN 0;
+    END;
     IF @code IS NULL
     BEGIN
         SELECT @last = MAX(CONVERT(bigint, AccCode)) FROM dbo.ACC_Account WHERE AccType = 1 AND LEN(AccCode) = 9;
@@ -332,6 +342,17 @@ BEGIN
         SET @words = N'واحد «' + CASE WHEN @unit_id IS NULL THEN @unit ELSE @second END
             + N'» در حسابگر نیست. Unknown unit of measure.';
         THROW 50110, @words, 1;
+    END;
+    IF EXISTS (SELECT 1 FROM hub.outcome WHERE item = 'product' AND external_id = @external_id)
+    BEGIN
+        UPDATE k
+        SET KalaName = LEFT(i.name, 150), VahedID = @unit_id, Vahed2ID = @second_id, Fi = i.price,
+            Barcode = LEFT(i.barcode, 30), IsMoaf = i.vat_exempt, Maliat = i.vat_percent, Avarez = i.duty_percent,
+            IsKhadamat = CASE i.stocked WHEN 1 THEN 0 ELSE 1 END, IsActive = i.active
+        FROM dbo.STK_Kala AS k
+        INNER JOIN hub.product_in AS i ON i.code = k.KalaCode
+        WHERE i.external_id = @external_id;
+        RETURN 0;
     END;
     IF @code IS NULL
     BEGIN

@@ -118,6 +118,7 @@ IF OBJECT_ID(N'hub.account_in', N'U') IS NULL
         cost_centre nvarchar(50) NULL,
         national_id nvarchar(20) NULL,
         economic_code nvarchar(20) NULL,
+        active bit NOT NULL CONSTRAINT df_account_in_active DEFAULT (1),
         received_at datetime2(3) NOT NULL CONSTRAINT df_account_in_received_at DEFAULT (SYSUTCDATETIME()),
         CONSTRAINT pk_account_in PRIMARY KEY CLUSTERED (external_id)
     );
@@ -138,6 +139,7 @@ IF OBJECT_ID(N'hub.product_in', N'U') IS NULL
         duty_percent decimal(9,5) NULL,
         stocked bit NOT NULL,
         barcode nvarchar(50) NULL,
+        active bit NOT NULL CONSTRAINT df_product_in_active DEFAULT (1),
         received_at datetime2(3) NOT NULL CONSTRAINT df_product_in_received_at DEFAULT (SYSUTCDATETIME()),
         CONSTRAINT pk_product_in PRIMARY KEY CLUSTERED (external_id)
     );
@@ -159,6 +161,22 @@ IF OBJECT_ID(N'hub.outcome', N'U') IS NULL
         row_version rowversion NOT NULL,
         CONSTRAINT pk_outcome PRIMARY KEY CLUSTERED (item, external_id),
         CONSTRAINT ck_outcome_item CHECK (item IN ('document', 'account', 'product'))
+    );
+GO
+/*
+hub.answer: at a branch, what became of each document entered there: its state at the hub, its number in the books, why not.
+پاسخ هاب به سندهای شعبه: وضعیت، شماره در دفاتر مرکز، و دلیل.
+*/
+IF OBJECT_ID(N'hub.answer', N'U') IS NULL
+    CREATE TABLE hub.answer (
+        source_id nvarchar(100) NOT NULL,
+        state varchar(20) NOT NULL,
+        number nvarchar(50) NULL,
+        reasons nvarchar(2000) NULL,
+        revision int NOT NULL,
+        step int NOT NULL,
+        answered_at datetime2(3) NOT NULL,
+        CONSTRAINT pk_answer PRIMARY KEY CLUSTERED (source_id)
     );
 GO
 /* hub.mapped_table: the site's tables whose shape belongs to the build fingerprint; the mapping fills it. */
@@ -403,6 +421,9 @@ hub.documents: Heads of documents in the books: for the one-time import of sales
     date             date           document's date | تاریخ سند
     account          nvarchar(50)   the other party's code | کد طرف حساب
     warehouse        nvarchar(50)   warehouse's code | کد انبار
+    to_warehouse     nvarchar(50)   a transfer's receiving warehouse | انبار مقصد حواله
+    payment          varchar(10)    how a sale is paid: cash or credit | نقدی یا اعتباری
+    method           varchar(10)    how money came: cash, card or cheque | شیوهٔ دریافت وجه
     voucher_number   nvarchar(50)   its voucher's number | شمارهٔ سند حسابداری آن
     external_id      nvarchar(100)  the hub's id, if the hub posted it | شناسهٔ هاب، اگر هاب ثبت کرده
     original_number  nvarchar(50)   a return's sale | شمارهٔ فروش اصلیِ برگشتی
@@ -421,6 +442,9 @@ SELECT CAST(NULL AS smallint) AS fiscal_year,
     CAST(NULL AS date) AS date,
     CAST(NULL AS nvarchar(50)) AS account,
     CAST(NULL AS nvarchar(50)) AS warehouse,
+    CAST(NULL AS nvarchar(50)) AS to_warehouse,
+    CAST(''credit'' AS varchar(10)) AS payment,
+    CAST(NULL AS varchar(10)) AS method,
     CAST(NULL AS nvarchar(50)) AS voucher_number,
     CAST(NULL AS nvarchar(100)) AS external_id,
     CAST(NULL AS nvarchar(50)) AS original_number,
@@ -776,7 +800,8 @@ BEGIN
 END;
 GO
 /*
-hub.post_account sends a new customer or other party, once. ارسال حساب تازه، تنها یک بار.
+hub.post_account sends a new customer or other party, once. A call with a higher revision changes what it made.
+ارسال حساب تازه، تنها یک بار؛ فراخوانی با ویرایش بالاتر همان را تغییر می‌دهد.
 Answers one row: external_id, code, posted_at (UTC), row_version, already_posted.
 */
 IF OBJECT_ID(N'hub.post_account', N'P') IS NULL
@@ -797,12 +822,13 @@ ALTER PROCEDURE hub.post_account
     @place_code nvarchar(50) = NULL,
     @cost_centre nvarchar(50) = NULL,
     @national_id nvarchar(20) = NULL,
-    @economic_code nvarchar(20) = NULL
+    @economic_code nvarchar(20) = NULL,
+    @active bit = 1
 AS
 BEGIN
     SET NOCOUNT ON;
     SET XACT_ABORT ON;
-    DECLARE @resource nvarchar(255), @locked int, @already bit, @given nvarchar(50);
+    DECLARE @resource nvarchar(255), @locked int, @already bit, @given nvarchar(50), @known int;
 
     IF @@TRANCOUNT > 0
         THROW 50001, N'ثبت حساب باید بیرون از تراکنش دیگر فراخوانده شود. Call hub.post_account outside a transaction.', 1;
@@ -818,19 +844,25 @@ BEGIN
             THROW 50002, N'همین حساب هم‌اکنون در حال ثبت است. The same account is being sent right now.', 1;
 
         SET @already = 1;
-        IF NOT EXISTS (SELECT 1 FROM hub.outcome WHERE item = 'account' AND external_id = @external_id)
+        SET @given = @code;
+        SELECT @known = revision, @given = number FROM hub.outcome WHERE item = 'account' AND external_id = @external_id;
+        IF @known IS NULL OR @revision > @known
         BEGIN
             SET @already = 0;
+            DELETE FROM hub.account_in WHERE external_id = @external_id;
             INSERT INTO hub.account_in (external_id, code, name, group_code, ledger_code, detail_group, vat_exempt, phones,
-                address, city_code, place_code, cost_centre, national_id, economic_code)
-            VALUES (@external_id, @code, @name, @group_code, @ledger_code, @detail_group, ISNULL(@vat_exempt, 0), @phones,
-                @address, @city_code, @place_code, @cost_centre, @national_id, @economic_code);
-            SET @given = @code;
+                address, city_code, place_code, cost_centre, national_id, economic_code, active)
+            VALUES (@external_id, @given, @name, @group_code, @ledger_code, @detail_group, ISNULL(@vat_exempt, 0), @phones,
+                @address, @city_code, @place_code, @cost_centre, @national_id, @economic_code, ISNULL(@active, 1));
             EXEC hub.site_account @external_id = @external_id, @code = @given OUTPUT;
             IF @given IS NULL
                 THROW 50005, N'روال محل کدی برنگرداند. hub.site_account answered no code.', 1;
-            INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
-            VALUES ('account', @external_id, @revision, @given, SYSUTCDATETIME());
+            IF @known IS NULL
+                INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
+                VALUES ('account', @external_id, @revision, @given, SYSUTCDATETIME());
+            ELSE
+                UPDATE hub.outcome SET revision = @revision, number = @given, posted_at = SYSUTCDATETIME()
+                WHERE item = 'account' AND external_id = @external_id;
         END;
         COMMIT TRANSACTION;
     END TRY
@@ -847,7 +879,8 @@ BEGIN
 END;
 GO
 /*
-hub.post_product sends a new product, once. ارسال کالای تازه، تنها یک بار.
+hub.post_product sends a new product, once. A call with a higher revision changes what it made.
+ارسال کالای تازه، تنها یک بار؛ فراخوانی با ویرایش بالاتر همان را تغییر می‌دهد.
 Answers one row: external_id, code, posted_at (UTC), row_version, already_posted.
 */
 IF OBJECT_ID(N'hub.post_product', N'P') IS NULL
@@ -867,12 +900,13 @@ ALTER PROCEDURE hub.post_product
     @vat_percent decimal(9,5) = NULL,
     @duty_percent decimal(9,5) = NULL,
     @stocked bit = 1,
-    @barcode nvarchar(50) = NULL
+    @barcode nvarchar(50) = NULL,
+    @active bit = 1
 AS
 BEGIN
     SET NOCOUNT ON;
     SET XACT_ABORT ON;
-    DECLARE @resource nvarchar(255), @locked int, @already bit, @given nvarchar(50);
+    DECLARE @resource nvarchar(255), @locked int, @already bit, @given nvarchar(50), @known int;
 
     IF @@TRANCOUNT > 0
         THROW 50001, N'ثبت کالا باید بیرون از تراکنش دیگر فراخوانده شود. Call hub.post_product outside a transaction.', 1;
@@ -888,19 +922,25 @@ BEGIN
             THROW 50002, N'همین کالا هم‌اکنون در حال ثبت است. The same product is being sent right now.', 1;
 
         SET @already = 1;
-        IF NOT EXISTS (SELECT 1 FROM hub.outcome WHERE item = 'product' AND external_id = @external_id)
+        SET @given = @code;
+        SELECT @known = revision, @given = number FROM hub.outcome WHERE item = 'product' AND external_id = @external_id;
+        IF @known IS NULL OR @revision > @known
         BEGIN
             SET @already = 0;
+            DELETE FROM hub.product_in WHERE external_id = @external_id;
             INSERT INTO hub.product_in (external_id, code, name, unit, second_unit, second_unit_ratio, price, group_code,
-                vat_exempt, vat_percent, duty_percent, stocked, barcode)
-            VALUES (@external_id, @code, @name, @unit, @second_unit, @second_unit_ratio, @price, @group_code,
-                ISNULL(@vat_exempt, 0), @vat_percent, @duty_percent, ISNULL(@stocked, 1), @barcode);
-            SET @given = @code;
+                vat_exempt, vat_percent, duty_percent, stocked, barcode, active)
+            VALUES (@external_id, @given, @name, @unit, @second_unit, @second_unit_ratio, @price, @group_code,
+                ISNULL(@vat_exempt, 0), @vat_percent, @duty_percent, ISNULL(@stocked, 1), @barcode, ISNULL(@active, 1));
             EXEC hub.site_product @external_id = @external_id, @code = @given OUTPUT;
             IF @given IS NULL
                 THROW 50005, N'روال محل کدی برنگرداند. hub.site_product answered no code.', 1;
-            INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
-            VALUES ('product', @external_id, @revision, @given, SYSUTCDATETIME());
+            IF @known IS NULL
+                INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
+                VALUES ('product', @external_id, @revision, @given, SYSUTCDATETIME());
+            ELSE
+                UPDATE hub.outcome SET revision = @revision, number = @given, posted_at = SYSUTCDATETIME()
+                WHERE item = 'product' AND external_id = @external_id;
         END;
         COMMIT TRANSACTION;
     END TRY
@@ -913,6 +953,36 @@ BEGIN
     SELECT external_id, number AS code, posted_at, CONVERT(bigint, row_version) AS row_version, @already AS already_posted
     FROM hub.outcome
     WHERE item = 'product' AND external_id = @external_id;
+    RETURN 0;
+END;
+GO
+/*
+hub.put_answer keeps what became of a document entered at this branch; an older step never overwrites a newer one.
+ثبت پاسخ هاب به یک سند شعبه.
+*/
+IF OBJECT_ID(N'hub.put_answer', N'P') IS NULL
+    EXEC (N'CREATE PROCEDURE hub.put_answer AS RETURN 0;');
+GO
+ALTER PROCEDURE hub.put_answer
+    @source_id nvarchar(100),
+    @state varchar(20),
+    @revision int,
+    @step int,
+    @number nvarchar(50) = NULL,
+    @reasons nvarchar(2000) = NULL
+AS
+BEGIN
+    SET NOCOUNT ON;
+    SET XACT_ABORT ON;
+    BEGIN TRANSACTION;
+    UPDATE hub.answer WITH (UPDLOCK, HOLDLOCK)
+    SET state = @state, number = @number, reasons = @reasons, revision = @revision, step = @step,
+        answered_at = SYSUTCDATETIME()
+    WHERE source_id = @source_id AND step <= @step;
+    IF NOT EXISTS (SELECT 1 FROM hub.answer WITH (UPDLOCK, HOLDLOCK) WHERE source_id = @source_id)
+        INSERT INTO hub.answer (source_id, state, number, reasons, revision, step, answered_at)
+        VALUES (@source_id, @state, @number, @reasons, @revision, @step, SYSUTCDATETIME());
+    COMMIT TRANSACTION;
     RETURN 0;
 END;
 GO
@@ -989,4 +1059,5 @@ GRANT EXECUTE ON OBJECT::hub.build_fingerprint TO hub_reader;
 GRANT EXECUTE ON OBJECT::hub.post_document TO hub_writer;
 GRANT EXECUTE ON OBJECT::hub.post_account TO hub_writer;
 GRANT EXECUTE ON OBJECT::hub.post_product TO hub_writer;
+GRANT EXECUTE ON OBJECT::hub.put_answer TO hub_writer;
 GO

@@ -12,6 +12,8 @@ IF OBJECT_ID(N'hub.product_in', N'U') IS NOT NULL DROP TABLE hub.product_in;
 GO
 IF OBJECT_ID(N'hub.outcome', N'U') IS NOT NULL DROP TABLE hub.outcome;
 GO
+IF OBJECT_ID(N'hub.answer', N'U') IS NOT NULL DROP TABLE hub.answer;
+GO
 IF OBJECT_ID(N'hub.mapped_table', N'U') IS NOT NULL DROP TABLE hub.mapped_table;
 GO
 IF SCHEMA_ID(N'hub') IS NOT NULL

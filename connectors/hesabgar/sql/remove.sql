@@ -10,6 +10,8 @@ IF OBJECT_ID(N'hub.post_account', N'P') IS NOT NULL DROP PROCEDURE hub.post_acco
 GO
 IF OBJECT_ID(N'hub.post_product', N'P') IS NOT NULL DROP PROCEDURE hub.post_product;
 GO
+IF OBJECT_ID(N'hub.put_answer', N'P') IS NOT NULL DROP PROCEDURE hub.put_answer;
+GO
 IF OBJECT_ID(N'hub.build_fingerprint', N'P') IS NOT NULL DROP PROCEDURE hub.build_fingerprint;
 GO
 IF OBJECT_ID(N'hub.site_post', N'P') IS NOT NULL DROP PROCEDURE hub.site_post;

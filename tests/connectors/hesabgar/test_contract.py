@@ -10,9 +10,9 @@ from connectors.hesabgar.simulator import HesabgarSimulator, mapping_text
 from connectors.hesabgar.simulator.errors import SqlError
 from connectors.hesabgar.simulator.parser import parse
 
-PROCEDURES = ("build_fingerprint", "post_account", "post_document", "post_product")
+PROCEDURES = ("build_fingerprint", "post_account", "post_document", "post_product", "put_answer")
 SITE = ("site_account", "site_post", "site_product")
-TABLES = ("account_in", "document_in", "document_line_in", "mapped_table", "outcome", "product_in")
+TABLES = ("account_in", "answer", "document_in", "document_line_in", "mapped_table", "outcome", "product_in")
 NEWER_THAN_2014 = (
     "create or alter",
     "drop table if exists",
