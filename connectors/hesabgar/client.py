@@ -7,6 +7,7 @@ loop, or the end of the process.
 
 import asyncio
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,8 @@ _PASSING: Final = frozenset(
 _NOT_INSTALLED: Final = frozenset({207, 208, 2812})
 _DB_LIB: Final = range(20_000, 21_000)
 """FreeTDS's own errors: all of them of the connection."""
+_DB_LIB_MARK: Final = "DB-Lib error message"
+_DB_LIB_NUMBER: Final = re.compile(rf"{_DB_LIB_MARK} (\d+)")
 
 
 class Refused(Rejected):
@@ -84,8 +87,12 @@ def _number_and_words(error: Exception) -> tuple[int, str]:
     number = parts[0] if parts and isinstance(parts[0], int) else 0
     raw = parts[-1] if parts else ""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    own = text.partition("DB-Lib error message")[0].strip()
-    return number, own or " ".join(text.split()) or type(error).__name__
+    own = text.partition(_DB_LIB_MARK)[0].strip()
+    if own:
+        return number, own
+    # FreeTDS's words alone: the number beside them may be that of an older error, for pymssql forgets to reset it.
+    found = _DB_LIB_NUMBER.search(text)
+    return int(found[1]) if found else number, " ".join(text.split()) or type(error).__name__
 
 
 class _Job:

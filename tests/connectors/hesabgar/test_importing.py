@@ -83,13 +83,11 @@ async def test_interrupted_it_goes_on_and_brings_nothing_in_twice(
 async def test_what_makes_no_sense_is_counted_as_missing(world: World, connector: Connector) -> None:
     enter(world.sim, "good")
     bad = enter(world.sim, "bad")
-    world.sim.run(
-        "UPDATE r SET Takhfif = -5 FROM dbo.STK_DocRow AS r INNER JOIN dbo.STK_Doc AS d ON d.DocID = r.DocID "
-        f"WHERE d.DocNo = {bad.rpartition('/')[2]}"
-    )
+    world.sim.run(f"UPDATE dbo.STK_Doc SET Tasvieh = 'barter' WHERE DocNo = {bad.rpartition('/')[2]}")
     counted = await of(connector).run()
     assert not counted.complete
     assert (counted.taken, counted.refused, counted.in_books) == (1, 1, 2)
     [letter] = await world.around.dead_letters()
     assert bad in letter.reason
+    assert "barter" in letter.reason
     assert PRODUCT in letter.value.decode()
