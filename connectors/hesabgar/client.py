@@ -7,6 +7,7 @@ loop, or the end of the process.
 
 import asyncio
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ _PASSING: Final = frozenset(
     {BUSY, 701, 802, 1204, 1222, 3960, 5030, 8628, 8645, 9002, 18401, 40197, 40501, 40613, 49918}
 )
 _NOT_INSTALLED: Final = frozenset({207, 208, 2812})
+_LIBRARY_ERROR: Final = re.compile(r"DB-Lib error message (\d+)")
 _DB_LIB: Final = range(20_000, 21_000)
 """FreeTDS's own errors: all of them of the connection."""
 
@@ -85,6 +87,9 @@ def _number_and_words(error: Exception) -> tuple[int, str]:
     raw = parts[-1] if parts else ""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     own = text.partition("DB-Lib error message")[0].strip()
+    if not own and (of_library := _LIBRARY_ERROR.match(text)):
+        # The server said nothing: the number may be one it said on an earlier connection.
+        number = int(of_library[1])
     return number, own or " ".join(text.split()) or type(error).__name__
 
 

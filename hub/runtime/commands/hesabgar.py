@@ -35,6 +35,8 @@ from schemas.documents import Document
 from schemas.secret import Secret
 from schemas.text import group
 
+ENOUGH: Final = 8
+"""Characters of a fingerprint that name a build."""
 _STYLES: Final = {Grade.GOOD: "green", Grade.WRONG: "bold red", Grade.NOTE: "yellow"}
 _RIALS: Final = frozenset({"unit_price", "discount", "net", "vat", "duty", "payable", "debit", "credit"})
 _VOUCHER: Final = ("line", "account", "debit", "credit", "description")
@@ -199,6 +201,12 @@ def _write(file: Path, text: str) -> None:
 def accept_build(config: Config, args: Namespace) -> int:
     """Accept the build that is there, if it is the one that is named."""
     instance, spec = _instance(config, args.instance)
+    if len(args.build) < ENOUGH:
+        raise Failure(
+            f"{args.build!r} is too little to name a build.",
+            f"{ENOUGH} characters of its fingerprint or more are wanted.",
+            code=2,
+        )
     with _told():
         accepted = asyncio.run(_accept(config, instance, spec, args.build))
     show(margin(), f"{accepted.build} ({accepted.fingerprint[:12]}) is accepted; posting goes on by itself.")
