@@ -371,7 +371,7 @@ def _likeness(words: Sequence[str], known: Sequence[str]) -> float:
     best = 0.0
     for each in known:
         word = each.replace("\u200c", "")
-        if name == word or (name.endswith("s") and name[:-1] == word):
+        if name in (word, f"{word}s", f"{word.removesuffix('y')}ies"):
             return 1.0
         if word in words:
             best = max(best, 0.55 + 0.35 * len(word) / len(name))
@@ -617,7 +617,7 @@ class _Drafter:
             if named < 0.85:
                 continue
             shape = table.shapes.get(field.name, Shape())
-            fits = shape.code if shown == "code" else shape.words
+            fits = (shape.code if shown == "code" else shape.words) if shape.rows else 0.5
             confidence = 0.5 + 0.35 * fits
             found.append(
                 Guess(
