@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.base import Context, Rejected
+from connectors.base import Context, Cursors, Rejected
 from connectors.hesabgar import contract
 from connectors.hesabgar.client import Client
 
@@ -73,10 +73,10 @@ class Gate:
             self._context.logger.error("%s", self.why)
 
 
-async def accept(context: Context, client: Client, fingerprint: str) -> Build:
+async def accept(cursors: Cursors, client: Client, fingerprint: str) -> Build:
     """Accept the build that is there, if its fingerprint begins as named. Raises ConnectorError."""
     found = await build_of(client)
     if not found.fingerprint.lower().startswith(fingerprint.lower()):
         raise Rejected(f"the build there now is {found.build}, fingerprint {found.fingerprint[:12]}; name that one")
-    await context.cursors.set(CURSOR, msgspec.json.encode(found).decode())
+    await cursors.set(CURSOR, msgspec.json.encode(found).decode())
     return found

@@ -98,8 +98,18 @@ def as_utc(moment: Any) -> dt.datetime:
 
 def posting(document: Document, spec: Spec, *, dry_run: bool = False) -> tuple[str, tuple[Any, ...]]:
     """The batch that posts a document, and its parameters."""
+    arguments = document_values(document, spec)
+    if document.lines:
+        arguments["lines"] = lines_xml(document)
+    if dry_run:
+        arguments["dry_run"] = 1
+    return contract.call("post_document", arguments)
+
+
+def document_values(document: Document, spec: Spec) -> dict[str, Any]:
+    """What the inbox gets of a document's head, by the procedure's names; nothing that is None."""
     totals = document.totals
-    arguments: dict[str, Any] = {
+    values: dict[str, Any] = {
         "external_id": str(document.id),
         "kind": str(document.kind),
         "date": document.date.isoformat(),
@@ -121,33 +131,38 @@ def posting(document: Document, spec: Spec, *, dry_run: bool = False) -> tuple[s
         "transfer_account": spec.transfer_account,
         "receivable_account": spec.receivable_account,
         "note": document.note[:MAX_NOTE] or None,
-        "lines": lines_xml(document) if document.lines else None,
-        "dry_run": 1 if dry_run else None,
     }
-    return contract.call("post_document", {name: value for name, value in arguments.items() if value is not None})
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def line_values(document: Document) -> list[dict[str, Any]]:
+    """What the inbox gets of each line; one that got nothing (a partial acceptance) is left out."""
+    every: list[dict[str, Any]] = [
+        {
+            "number": line.number,
+            "product": line.product,
+            "warehouse": line.warehouse or document.warehouse,
+            "attribute": line.attribute or None,
+            "quantity": f"{line.quantity:f}",
+            "unit_price": line.unit_price,
+            "discount": line.discount,
+            "net": line.net,
+            "vat": line.vat,
+            "duty": line.duty,
+            "payable": line.payable,
+        }
+        for line in document.lines
+        if line.quantity
+    ]
+    return [{name: value for name, value in line.items() if value is not None} for line in every]
 
 
 def lines_xml(document: Document) -> str:
-    """The lines as the procedure takes them; one that got nothing (a partial acceptance) is left out."""
-    return "<lines>" + "".join(_line_xml(document, line) for line in document.lines if line.quantity) + "</lines>"
-
-
-def _line_xml(document: Document, line: Any) -> str:
-    values: dict[str, object] = {
-        "number": line.number,
-        "product": line.product,
-        "warehouse": line.warehouse or document.warehouse,
-        "attribute": line.attribute or None,
-        "quantity": f"{line.quantity:f}",
-        "unit_price": line.unit_price,
-        "discount": line.discount,
-        "net": line.net,
-        "vat": line.vat,
-        "duty": line.duty,
-        "payable": line.payable,
-    }
-    attributes = " ".join(f"{name}={quoteattr(str(value))}" for name, value in values.items() if value is not None)
-    return f"<line {attributes}/>"
+    """The lines as the procedure takes them."""
+    lines = [
+        " ".join(f"{name}={quoteattr(str(value))}" for name, value in line.items()) for line in line_values(document)
+    ]
+    return "<lines>" + "".join(f"<line {attributes}/>" for attributes in lines) + "</lines>"
 
 
 def started(event: DocumentEvent, actor: str, now: dt.datetime, note: str = "") -> PostingStarted:

@@ -254,6 +254,30 @@ def _key_columns(session: Session) -> Iterator[Row]:
                     for at, position in enumerate(index.positions, start=1):
                         column = item.columns[position].name
                         yield (database.name, item.schema, index.name, item.schema, item.name, column, at)
+            for key in item.foreign_keys:
+                for at, position in enumerate(key.positions, start=1):
+                    column = item.columns[position].name
+                    yield (database.name, item.schema, key.name, item.schema, item.name, column, at)
+
+
+def _references(session: Session) -> Iterator[Row]:
+    database = session.database
+    for item in seen(session):
+        if isinstance(item, Table):
+            for key in item.foreign_keys:
+                unique = next(
+                    (index for index in key.table.indexes if index.unique and index.positions == key.references), None
+                )
+                yield (
+                    database.name, item.schema, key.name, database.name, key.table.schema,
+                    unique.name if unique else None, "SIMPLE", "NO ACTION", "NO ACTION",
+                )  # fmt: skip
+
+
+def _partitions(session: Session) -> Iterator[Row]:
+    for item in seen(session):
+        if isinstance(item, Table):
+            yield (item.object_id, item.object_id, 1, 1, len(item.rows))
 
 
 def _is_tables(session: Session) -> Iterator[Row]:
@@ -358,6 +382,13 @@ VIRTUAL: Final[dict[tuple[str, str], tuple[list[Column], Listing]]] = {
         ),
         _index_columns,
     ),
+    ("sys", "partitions"): (
+        _columns(
+            partition_id=SqlType(Kind.BIGINT), object_id=INT, index_id=INT, partition_number=INT,
+            rows=SqlType(Kind.BIGINT),
+        ),
+        _partitions,
+    ),
     ("sys", "database_principals"): (
         _columns(
             name=SYSNAME, principal_id=INT, type=SHORT, type_desc=WORD, default_schema_name=SYSNAME, is_fixed_role=BIT
@@ -423,6 +454,14 @@ VIRTUAL: Final[dict[tuple[str, str], tuple[list[Column], Listing]]] = {
             TABLE_SCHEMA=SYSNAME, TABLE_NAME=SYSNAME, CONSTRAINT_TYPE=WORD,
         ),
         _constraints,
+    ),
+    ("information_schema", "referential_constraints"): (
+        _columns(
+            CONSTRAINT_CATALOG=SYSNAME, CONSTRAINT_SCHEMA=SYSNAME, CONSTRAINT_NAME=SYSNAME,
+            UNIQUE_CONSTRAINT_CATALOG=SYSNAME, UNIQUE_CONSTRAINT_SCHEMA=SYSNAME, UNIQUE_CONSTRAINT_NAME=SYSNAME,
+            MATCH_OPTION=WORD, UPDATE_RULE=WORD, DELETE_RULE=WORD,
+        ),
+        _references,
     ),
     ("information_schema", "key_column_usage"): (
         _columns(

@@ -608,7 +608,9 @@ FUNCTIONS: Final[dict[str, Make]] = {
     "replace": _calls("replace", LONG, [TEXT, TEXT, TEXT], _replace),
     "stuff": _calls(
         "stuff", LONG, [TEXT, INT, INT, TEXT],
-        lambda value, at, size, new: value[: at - 1] + new + value[at - 1 + size :],
+        lambda value, at, size, new: (
+            value[: at - 1] + new + value[at - 1 + size :] if 1 <= at <= len(value) and size >= 0 else None
+        ),
     ),
     "charindex": _charindex,
     "concat": _concat,

@@ -369,10 +369,93 @@ _INSTANCE = argument(
     "--instance", help="which Hesabgar, by its name in the configuration (default: the books)", metavar="NAME"
 )
 
+_THE_INSTANCE = argument("instance", help="its name in the configuration: main", metavar="INSTANCE")
+
 HESABGAR: Final = Group(
     "Hesabgar",
     "حسابگر",
     (
+        Command(
+            "hesabgar check",
+            "Check a Hesabgar: server, contract, rights, codes, account numbers, build",
+            "بررسی حسابگر: سرور، قرارداد، دسترسی‌ها، کدها، شماره‌حساب‌ها و نسخه",
+            f"{_HERE}.hesabgar:check",
+            arguments=(
+                argument(
+                    "instance",
+                    help="its name in the configuration (default: every one)",
+                    nargs="?",
+                    metavar="INSTANCE",
+                ),
+            ),
+            examples=("hub hesabgar check", "hub hesabgar check main"),
+            details="Each finding is told in English and Persian, with what to do. Nothing is written to the books. "
+            "Exit code 0: nothing has to be mended. 1: something has. 2: the configuration is wrong, or has no such "
+            "Hesabgar.",
+        ),
+        Command(
+            "hesabgar discover",
+            "Draft a site's mapping from the tables of an unknown database",
+            "نوشتن پیش‌نویس نگاشت از روی جدول‌های پایگاه دادهٔ ناشناخته",
+            f"{_HERE}.hesabgar:discover",
+            arguments=(
+                _THE_INSTANCE,
+                argument("--login", help="a login that may read the tables (default: the instance's)", metavar="LOGIN"),
+                argument("--output", help="the file the draft goes to (default: standard output)", metavar="FILE"),
+            ),
+            examples=("hub hesabgar discover main --login sa --output site.toml",),
+            details="The password of another login is asked for, or read from standard input. Of the rows only their "
+            "shape is looked at: no value of the database is in the draft. Columns it isn't sure of are commented out, "
+            "with candidates.",
+        ),
+        Command(
+            "hesabgar scripts",
+            "Write the T-SQL that sets a site up: contract, views, login",
+            "نوشتن اسکریپت‌های نصب در محل: قرارداد، نماها، کاربر",
+            f"{_HERE}.hesabgar:scripts",
+            arguments=(
+                _THE_INSTANCE,
+                argument("--mapping", help="the site's mapping file", metavar="FILE", required=True),
+                argument("--output", help="the directory they go to", metavar="DIR", required=True),
+            ),
+            examples=("hub hesabgar scripts main --mapping site.toml --output sql",),
+            details="The database's owner runs them in the order of their names. The last one holds the login's "
+            "password, so only you may read the files.",
+        ),
+        Command(
+            "hesabgar accept-build",
+            "Accept a changed build of Hesabgar, so that posting goes on",
+            "پذیرش نسخهٔ تازهٔ حسابگر تا ثبت از سر گرفته شود",
+            f"{_HERE}.hesabgar:accept_build",
+            arguments=(
+                _THE_INSTANCE,
+                argument(
+                    "build", help="its fingerprint, or how that begins; hub hesabgar check tells it", metavar="BUILD"
+                ),
+            ),
+            examples=("hub hesabgar accept-build main BD6770F85740",),
+            details="It is accepted only if it is the build that is there now.",
+        ),
+        Command(
+            "hesabgar post",
+            "Show what would be written to Hesabgar for a document",
+            "نمایش آنچه برای یک سند در حسابگر نوشته می‌شود",
+            f"{_HERE}.hesabgar:post",
+            arguments=(
+                argument(
+                    "--dry-run", help="needed: posting itself is the connector's", action="store_true", required=True
+                ),
+                argument(
+                    "--books",
+                    help="ask the books as well which voucher they would make; they undo it at once",
+                    action="store_true",
+                ),
+                _THE_INSTANCE,
+                argument("document", help="its id, or source/own-id, or its own id alone", metavar="DOCUMENT"),
+            ),
+            examples=("hub hesabgar post --dry-run main shop/INV-1001",),
+            details="Without --books Hesabgar isn't connected to at all.",
+        ),
         Command(
             "hesabgar refresh",
             "Read one customer's account and finance from the books now",
@@ -402,6 +485,39 @@ HESABGAR: Final = Group(
             details="Interrupted, it goes on where it was. They stand as posted under the books' numbers, and take "
             "neither stock nor credit. Exit code 0 if everything the books have of it came in, else 1.",
         ),
+        Command(
+            "simulate hesabgar",
+            "Run a simulated Hesabgar, for training and trying",
+            "اجرای حسابگر شبیه‌سازی‌شده برای آموزش و آزمایش",
+            f"{_HERE}.hesabgar:simulate",
+            arguments=(
+                argument(
+                    "--port",
+                    help="its port on 127.0.0.1; 0: any that is free (default: 14330)",
+                    type=port,
+                    default=14_330,
+                    metavar="PORT",
+                ),
+                argument(
+                    "--seed",
+                    help="the same seed makes the same books (default: 1)",
+                    type=positive,
+                    default=1,
+                    metavar="N",
+                ),
+                argument(
+                    "--products", help="how many products (default: 2000)", type=positive, default=2_000, metavar="N"
+                ),
+                argument(
+                    "--customers", help="how many customers (default: 500)", type=positive, default=500, metavar="N"
+                ),
+                argument("--empty", help="without the contract: to practise installing it", action="store_true"),
+            ),
+            examples=("hub simulate hesabgar", "hub simulate hesabgar --port 0 --empty"),
+            details="It speaks SQL Server's own protocol and keeps its books in memory: what is posted is gone when it "
+            "ends. Ctrl-C ends it. Its tables are guesswork; a real site's are others.",
+            configured=False,
+        ),
     ),
 )
 
@@ -412,6 +528,7 @@ FAMILIES: Final[dict[str, str]] = {
     "key": "the keys outside systems use the API with",
     "dead-letters": "messages nobody could handle",
     "hesabgar": "the books",
+    "simulate": "outside systems played on this machine",
 }
 """What the commands of two words have in common, by their first word."""
 

@@ -203,7 +203,7 @@ async def test_a_changed_build_stops_posting_and_not_reading_until_it_is_accepte
 async def accept(world: World) -> None:
     connector = world.by_hand()
     try:
-        await build.accept(connector.context, connector.client, "")
+        await build.accept(connector.context.cursors, connector.client, "")
     finally:
         connector.client.close()
 
