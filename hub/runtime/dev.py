@@ -19,7 +19,8 @@ from rich.console import Console
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
-from hub.runtime import sample, servers
+from hub.runtime import books, sample, servers
+from hub.runtime.books import SimulatedBooks
 from hub.runtime.config import Config
 from hub.runtime.connect import configured
 from hub.runtime.console import screen
@@ -93,6 +94,8 @@ class _Dev:
         self._started_at = started_at
         self._language: str = args.lang
         self._with_sample = not args.no_sample
+        # Whoever names a Hesabgar has books already: posting to others beside them would be no sample.
+        self._with_books = not (args.no_books or config.connectors.get(books.KIND))
         self._console: Console = screen()
         self._table: LiveTable | None = None
         self._began = time.monotonic()
@@ -131,7 +134,8 @@ class _Dev:
             wanted = await _sample_wanted(store) if self._with_sample else None
             token = await self._demo_token(store)
             before = {worker.id for worker in await progress.workers(store)}
-            await self._start_roles(kafka, dsn, with_sample=wanted is not None)
+            extra = await self._sample_connectors() if wanted is not None else ()
+            await self._start_roles(kafka, dsn, extra)
             await self._until_ready(store, before)
             self._about = {
                 "address": self._address,
@@ -212,7 +216,26 @@ class _Dev:
 
     # --- the roles
 
-    async def _start_roles(self, kafka: Kafka, dsn: str, *, with_sample: bool) -> None:
+    async def _sample_connectors(self) -> tuple[str, ...]:
+        """What the connectors' role is told of the sample company; its books are started."""
+        watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
+        return (*watch, *await self._start_books()) if self._with_books else watch
+
+    async def _start_books(self) -> tuple[str, ...]:
+        self._say("Starting the books: a simulated Hesabgar ...")
+        directory = self._data.path / books.KIND
+        parts = [
+            SimulatedBooks(name, directory / name, sample.company(), self._data.logs / f"{books.KIND}-{name}.log")
+            for name in (books.BOOKS,)
+        ]
+        await together(*(self._supervisor.start(f"{books.KIND}-{part.name}", part) for part in parts))
+        configuration = directory / "hub.toml"
+        books.write_configuration(
+            configuration, {part.name: part.settings(skip_sources=[sample.SOURCE]) for part in parts}
+        )
+        return ("--also", str(configuration))
+
+    async def _start_roles(self, kafka: Kafka, dsn: str, connectors: tuple[str, ...]) -> None:
         self._say("Starting the workers and the API ...")
         environment = {"PEYVAND_API_PORT": str(self._port)}
         if _is_loopback(self._host):
@@ -226,10 +249,7 @@ class _Dev:
             }
         if self._config.postgres.embedded:
             environment["PEYVAND_POSTGRES_DSN"] = dsn
-        watch: tuple[str, ...] = ()
-        if with_sample:
-            watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
-        for name, program in role_programs(self._config, environment, logs=self._data.logs, connectors=watch):
+        for name, program in role_programs(self._config, environment, logs=self._data.logs, connectors=connectors):
             await self._supervisor.start(name, program)
 
     async def _until_ready(self, store: Store, before: Set[str]) -> None:
@@ -261,10 +281,10 @@ class _Dev:
         today = today_in_tehran(utc_now())
         await cursors.put(store, _SAMPLE_CURSOR, _LOADING)
         try:
-            await sample.load(store, sample.folder_of(self._data.path), today)
+            await sample.load(store, sample.folder_of(self._data.path), today, in_books=self._with_books)
         except TimeoutError:
             raise Failure(
-                "The sample company's files weren't taken in within a minute.",
+                "The sample company wasn't taken in within a minute.",
                 f"The logs in {self._data.logs} tell why; the next start tries again.",
             ) from None
         self._say("Sending sample orders ...")
