@@ -47,6 +47,7 @@ VERSION = version("peyvand")
 CACHE_VARIABLE = "PEYVAND_CACHE"
 REPOSITORY_VARIABLE = "PEYVAND_MAVEN_REPOSITORY"
 
+_BOOKS_FILE = "hub.toml"
 _DEMO = "demo"
 _DEMO_PER_MINUTE = 60_000
 _SAMPLE_CURSOR = "dev.sample"
@@ -95,7 +96,8 @@ class _Dev:
         self._language: str = args.lang
         self._with_sample = not args.no_sample
         # Whoever names a Hesabgar has books already: posting to others beside them would be no sample.
-        self._with_books = not (args.no_books or config.connectors.get(books.KIND))
+        self._with_books = self._with_sample and not (args.no_books or config.connectors.get(books.KIND))
+        self._books = data.path / books.KIND
         self._console: Console = screen()
         self._table: LiveTable | None = None
         self._began = time.monotonic()
@@ -131,11 +133,10 @@ class _Dev:
     async def _work(self) -> None:
         kafka, dsn = await self._servers()
         async with self._opened(dsn) as store:
-            wanted = await _sample_wanted(store) if self._with_sample else None
+            wanted = await self._sample_state(store)
             token = await self._demo_token(store)
             before = {worker.id for worker in await progress.workers(store)}
-            extra = await self._sample_connectors() if wanted is not None else ()
-            await self._start_roles(kafka, dsn, extra)
+            await self._start_roles(kafka, dsn, self._sample_connectors() if wanted is not None else ())
             await self._until_ready(store, before)
             self._about = {
                 "address": self._address,
@@ -156,8 +157,8 @@ class _Dev:
     # --- the servers
 
     async def _servers(self) -> tuple[Kafka, str]:
-        """Both servers, ours or those of the configuration, made ready; ours are started side by side."""
-        dsn, kafka = await together(self._postgres(), self._kafka())
+        """Both servers, ours or those of the configuration, made ready; ours and the books are started side by side."""
+        dsn, kafka, _ = await together(self._postgres(), self._kafka(), self._start_books())
         return kafka, dsn
 
     async def _kafka(self) -> Kafka:
@@ -216,24 +217,30 @@ class _Dev:
 
     # --- the roles
 
-    async def _sample_connectors(self) -> tuple[str, ...]:
-        """What the connectors' role is told of the sample company; its books are started."""
-        watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
-        return (*watch, *await self._start_books()) if self._with_books else watch
-
-    async def _start_books(self) -> tuple[str, ...]:
+    async def _start_books(self) -> None:
+        if not self._with_books:
+            return
         self._say("Starting the books: a simulated Hesabgar ...")
-        directory = self._data.path / books.KIND
         parts = [
-            SimulatedBooks(name, directory / name, sample.company(), self._data.logs / f"{books.KIND}-{name}.log")
+            SimulatedBooks(name, self._books / name, sample.company(), self._data.logs / f"{_books_part(name)}.log")
             for name in (books.BOOKS,)
         ]
-        await together(*(self._supervisor.start(f"{books.KIND}-{part.name}", part) for part in parts))
-        configuration = directory / "hub.toml"
+        await together(*(self._supervisor.start(_books_part(part.name), part) for part in parts))
         books.write_configuration(
-            configuration, {part.name: part.settings(skip_sources=[sample.SOURCE]) for part in parts}
+            self._books / _BOOKS_FILE, {part.name: part.settings(skip_sources=[sample.SOURCE]) for part in parts}
         )
-        return ("--also", str(configuration))
+
+    async def _sample_state(self, store: Store) -> str | None:
+        """See :func:`_sample_wanted`. Where the sample company has no place, its books have none."""
+        wanted = await _sample_wanted(store) if self._with_sample else None
+        if wanted is None and self._with_books:
+            await self._supervisor.stop(_books_part(books.BOOKS))
+        return wanted
+
+    def _sample_connectors(self) -> tuple[str, ...]:
+        """What the connectors' role is told of the sample company."""
+        watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
+        return (*watch, "--also", str(self._books / _BOOKS_FILE)) if self._with_books else watch
 
     async def _start_roles(self, kafka: Kafka, dsn: str, connectors: tuple[str, ...]) -> None:
         self._say("Starting the workers and the API ...")
@@ -357,6 +364,11 @@ async def _sample_wanted(store: Store) -> str | None:
         return state
     occupied = await reading.stock(store, StockFilter(), 1) or await reading.counts(store)
     return None if occupied else _LOADING
+
+
+def _books_part(name: str) -> str:
+    """What the supervisor, ``run.json`` and the logs call a simulated Hesabgar."""
+    return f"{books.KIND}-{name}"
 
 
 def _api_port(host: str, port: int, data: DataDirectory) -> int:
