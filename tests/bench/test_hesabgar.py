@@ -7,7 +7,7 @@ from bench.hesabgar import OTHER_END, Plan, rows, run, write
 from bench.servers import Servers
 from tests.conftest import KafkaServer, PostgresServer
 
-TINY = Plan(stock_rows=9_000, posted=40, waiting=40)
+TINY = Plan(stock_rows=800, posted=30, waiting=30)
 
 
 async def test_a_tiny_run_reads_posts_and_drains(kafka: KafkaServer, postgres: PostgresServer, tmp_path: Path) -> None:
