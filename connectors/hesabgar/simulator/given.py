@@ -4,9 +4,11 @@ The rows come as JSON, told in the contract's words; what they don't tell (perio
 of every simulated company.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
+from xml.sax.saxutils import quoteattr
 
 import msgspec
 
@@ -17,6 +19,7 @@ CUSTOMER: Final = 1
 """The kind of account, the account group and the subsidiary ledger of every account that is given."""
 FIRST_CITY: Final = 21
 UNCLEARED, RETURNED = 0, 2
+VAT_ACCOUNT, DUTY_ACCOUNT = "230101", "230201"
 
 
 class GivenWarehouse(msgspec.Struct, frozen=True):
@@ -67,6 +70,31 @@ class GivenFinance(msgspec.Struct, frozen=True):
     returned_cheques: int
 
 
+class GivenLine(msgspec.Struct, frozen=True):
+    """A line of a document; money in rials."""
+
+    product: str
+    quantity: int
+    unit_price: int
+    vat: int
+    duty: int
+
+    @property
+    def net(self) -> int:
+        return self.quantity * self.unit_price
+
+
+class GivenDocument(msgspec.Struct, frozen=True):
+    """A document that people entered."""
+
+    kind: str
+    date: dt.date
+    account: str
+    warehouse: str
+    payment: str
+    lines: tuple[GivenLine, ...]
+
+
 class Given(msgspec.Struct, frozen=True):
     """The rows of one company."""
 
@@ -75,6 +103,7 @@ class Given(msgspec.Struct, frozen=True):
     accounts: tuple[GivenAccount, ...]
     stock: tuple[GivenStock, ...]
     finance: tuple[GivenFinance, ...]
+    documents: tuple[GivenDocument, ...] = ()
 
 
 def read(text: str) -> Given:
@@ -88,6 +117,56 @@ def fill(engine: Engine, given: Given, *, closed_before: int, refuse_negative: b
     settings(books, closed_before=closed_before, refuse_negative=refuse_negative)
     _accounts(books, given)
     _goods(books, given)
+
+
+def entering(document: GivenDocument, number: int) -> str:
+    """The owner's script that puts a document into the books as if someone had entered it there.
+
+    It is posted as the hub's are, so that stock, balances and vouchers follow, and then no longer the hub's.
+    """
+    totals = {name: sum(getattr(line, name) for line in document.lines) for name in ("net", "vat", "duty")}
+    texts = {
+        "external_id": (reference := f"given-{number}"),
+        "kind": document.kind,
+        "date": document.date.isoformat(),
+        "account": document.account,
+        "warehouse": document.warehouse,
+        "payment": document.payment,
+        "vat_account": VAT_ACCOUNT,
+        "duty_account": DUTY_ACCOUNT,
+        "lines": _lines(document),
+    }
+    arguments = [
+        *(f"@{name} = {_literal(value)}" for name, value in texts.items()),
+        *(f"@{name} = {value}" for name, value in (totals | {"payable": sum(totals.values())}).items()),
+    ]
+    return (
+        f"EXEC hub.post_document {', '.join(arguments)};\n"
+        f"UPDATE dbo.STK_Doc SET HubRef = NULL WHERE HubRef = {_literal(reference)};\n"
+        f"DELETE FROM hub.outcome WHERE external_id = {_literal(reference)};"
+    )
+
+
+def _lines(document: GivenDocument) -> str:
+    lines = [
+        {
+            "number": number,
+            "product": line.product,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+            "net": line.net,
+            "vat": line.vat,
+            "duty": line.duty,
+            "payable": line.net + line.vat + line.duty,
+        }
+        for number, line in enumerate(document.lines, start=1)
+    ]
+    told = (" ".join(f"{name}={quoteattr(str(value))}" for name, value in line.items()) for line in lines)
+    return f"<lines>{''.join(f'<line {line}/>' for line in told)}</lines>"
+
+
+def _literal(text: str) -> str:
+    return "N'" + text.replace("'", "''") + "'"
 
 
 def _accounts(books: Books, given: Given) -> None:

@@ -212,6 +212,7 @@ class HesabgarSimulator:
         if self._mapped:
             await self._script(sql.views_script(sql.read_mapping(mapping_text())))
             await self._script(_own("site"))
+            await self._enter_given()
         if self._keeper is not None:
             self._go_on_keeping(self._keeper)
 
@@ -221,6 +222,11 @@ class HesabgarSimulator:
             given.fill(self.engine, self._company, closed_before=closed, refuse_negative=refuse)
         else:
             fill(self.engine, self._seed, self._size, closed_before=closed, refuse_negative=refuse)
+
+    async def _enter_given(self) -> None:
+        if self._company is not None and (self._keeper is None or self._keeper.is_new):
+            for number, document in enumerate(self._company.documents, start=1):
+                await self._script(given.entering(document, number))
 
     def _go_on_keeping(self, keeper: Keeper) -> None:
         database = self.engine.database

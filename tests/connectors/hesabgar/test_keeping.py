@@ -1,11 +1,13 @@
 """The simulated books from rows that are given, kept in a file from one start to the next."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pymssql
 import pytest
 
@@ -13,7 +15,9 @@ from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.simulator.given import (
     Given,
     GivenAccount,
+    GivenDocument,
     GivenFinance,
+    GivenLine,
     GivenProduct,
     GivenStock,
     GivenWarehouse,
@@ -94,8 +98,10 @@ def test_the_contract_shows_the_rows_that_were_given(file: Path) -> None:
         assert ask(simulator, "SELECT product, warehouse, on_hand FROM hub.stock") == [
             ("1001", "101", Decimal("14.16667"))
         ]
-        finance = "SELECT account, direct, documentary, balance, uncleared_cheques, returned_cheques FROM hub.customer_finance"
-        assert ask(simulator, finance) == [("212010001", 500, 40, -7, 30, 25)]
+        figures = "direct, documentary, balance, uncleared_cheques, returned_cheques"
+        assert ask(simulator, f"SELECT account, {figures} FROM hub.customer_finance") == [
+            ("212010001", 500, 40, -7, 30, 25)
+        ]
         assert ask(simulator, "SELECT phones FROM hub.accounts WHERE code = '212010001'") == [("021-66700101",)]
 
 
@@ -127,3 +133,15 @@ def test_the_build_is_the_same_after_a_restart(file: Path) -> None:
         before = ask(simulator, "EXEC hub.build_fingerprint")
     with books(file) as simulator:
         assert ask(simulator, "EXEC hub.build_fingerprint") == before
+
+
+def test_what_people_entered_is_there_once_and_is_not_the_hubs(file: Path) -> None:
+    lines = (GivenLine("1001", 2, 10_000, 1_200, 800),)
+    sale = GivenDocument("sales_invoice", dt.date(2026, 11, 24), "212010001", "101", "cash", lines)
+    company = msgspec.structs.replace(COMPANY, documents=(sale,))
+    for _ in range(2):
+        with HesabgarSimulator(company=company, file=file) as simulator:
+            documents = "SELECT kind, number, account, external_id, net, vat, duty, payable FROM hub.documents"
+            assert ask(simulator, documents) == [("sales_invoice", "1", "212010001", None, 20_000, 1_200, 800, 22_000)]
+            assert ask(simulator, "SELECT on_hand FROM hub.stock") == [(Decimal("12.16667"),)]
+            assert ask(simulator, "SELECT external_id FROM hub.outcome") == []
