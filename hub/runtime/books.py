@@ -18,6 +18,8 @@ from hub.runtime.supervisor import Program
 
 KIND: Final = "hesabgar"
 BOOKS: Final = "books"
+BRANCH: Final = "branch1"
+"""The instance of the branch's own Hesabgar, and the source its documents come under."""
 
 _LOGIN, _PASSWORD = "hub", "hub-1405"
 _READY_SECONDS = 30.0

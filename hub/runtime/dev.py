@@ -9,10 +9,11 @@ import shlex
 import socket
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -98,6 +99,7 @@ class _Dev:
         # Whoever names a Hesabgar has books already: posting to others beside them would be no sample.
         self._with_books = self._with_sample and not (args.no_books or config.connectors.get(books.KIND))
         self._books = data.path / books.KIND
+        self._branch: SimulatedBooks | None = None
         self._console: Console = screen()
         self._table: LiveTable | None = None
         self._began = time.monotonic()
@@ -149,6 +151,7 @@ class _Dev:
             }
             if wanted == _LOADING:
                 await self._load_sample(store, token)
+            await self._start_branch()
             self._write_run()
             self._data.tell({"pid": os.getpid(), "started_at": self._started_at.isoformat(), "address": self._address})
             self._show_ready(token, with_sample=wanted is not None)
@@ -221,19 +224,30 @@ class _Dev:
         if not self._with_books:
             return
         self._say("Starting the books: a simulated Hesabgar ...")
-        parts = [
-            SimulatedBooks(name, self._books / name, sample.company(), self._data.logs / f"{_books_part(name)}.log")
-            for name in (books.BOOKS,)
-        ]
-        await together(*(self._supervisor.start(_books_part(part.name), part) for part in parts))
+        main = self._simulated(books.BOOKS, sample.company())
+        self._branch = self._simulated(books.BRANCH, sample.branch(today_in_tehran(utc_now())))
         books.write_configuration(
-            self._books / _BOOKS_FILE, {part.name: part.settings(skip_sources=[sample.SOURCE]) for part in parts}
+            self._books / _BOOKS_FILE,
+            {
+                main.name: main.settings(skip_sources=[sample.SOURCE]),
+                self._branch.name: self._branch.settings(role="branch", source=books.BRANCH),
+            },
         )
+        await self._supervisor.start(_books_part(main.name), main)
+
+    def _simulated(self, name: str, company: Mapping[str, Any]) -> SimulatedBooks:
+        return SimulatedBooks(name, self._books / name, company, self._data.logs / f"{_books_part(name)}.log")
+
+    async def _start_branch(self) -> None:
+        """The branch comes last: what was entered there is about the goods and accounts of the books."""
+        if self._branch is not None:
+            await self._supervisor.start(_books_part(self._branch.name), self._branch)
 
     async def _sample_state(self, store: Store) -> str | None:
         """See :func:`_sample_wanted`. Where the sample company has no place, its books have none."""
         wanted = await _sample_wanted(store) if self._with_sample else None
         if wanted is None and self._with_books:
+            self._branch = None
             await self._supervisor.stop(_books_part(books.BOOKS))
         return wanted
 

@@ -7,7 +7,7 @@ screens: the instant credit of account 212010006, four stock rows with what is s
 1400.
 """
 
-from hub.runtime.sample.loading import SOURCE, company, folder_of, load
+from hub.runtime.sample.loading import SOURCE, branch, company, folder_of, load
 from hub.runtime.sample.orders import ORDERS, Outcome, order_to_try, send
 
-__all__ = ["ORDERS", "SOURCE", "Outcome", "company", "folder_of", "load", "order_to_try", "send"]
+__all__ = ["ORDERS", "SOURCE", "Outcome", "branch", "company", "folder_of", "load", "order_to_try", "send"]
