@@ -8,7 +8,9 @@ import argparse
 import signal
 import sys
 import threading
+from pathlib import Path
 
+from connectors.hesabgar.simulator import given
 from connectors.hesabgar.simulator.simulator import HesabgarSimulator
 
 
@@ -24,6 +26,8 @@ def main() -> int:
     parser.add_argument("--login", default="hub", help="the hub's login")
     parser.add_argument("--password", default="hub-1405", help="its password")
     parser.add_argument("--empty", action="store_true", help="without the contract, to install it by hand")
+    parser.add_argument("--company", type=Path, help="a JSON file of the rows to begin with, instead of the seed's")
+    parser.add_argument("--file", type=Path, help="the SQLite file that keeps the books from one start to the next")
     arguments = parser.parse_args()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,6 +43,8 @@ def main() -> int:
         password=arguments.password,
         contract=not arguments.empty,
         mapped=not arguments.empty,
+        company=given.read(arguments.company.read_text("utf-8")) if arguments.company else None,
+        file=arguments.file,
     )
     try:
         simulator.start()

@@ -21,7 +21,7 @@ FIRST_YEAR: Final = 1398
 LAST_YEAR: Final = 1420
 BUILD: Final = "Cyberacc 14.05.1-C"
 
-_CITIES: Final = (
+CITIES: Final = (
     ("تهران", "تهران"), ("کرج", "البرز"), ("اصفهان", "اصفهان"), ("مشهد", "خراسان رضوی"), ("شیراز", "فارس"),
     ("تبریز", "آذربایجان شرقی"), ("رشت", "گیلان"), ("یزد", "یزد"), ("کرمان", "کرمان"), ("قم", "قم"),
 )  # fmt: skip
@@ -113,7 +113,7 @@ def fill(engine: Engine, seed: int, size: Size, *, closed_before: int, refuse_ne
     """Make the company."""
     draw = random.Random(seed)  # noqa: S311 (test data, not a secret)
     books = Books(engine)
-    _settings(books, closed_before=closed_before, refuse_negative=refuse_negative)
+    settings(books, closed_before=closed_before, refuse_negative=refuse_negative)
     _accounts(books, draw, size.customers)
     _products(books, draw, size.products)
     _stock(books, draw, size)
@@ -125,7 +125,8 @@ def jalali(year: int, month: int, day: int) -> dt.date:
     return parse_date(f"{year}/{month}/{day}")
 
 
-def _settings(books: Books, *, closed_before: int, refuse_negative: bool) -> None:
+def settings(books: Books, *, closed_before: int, refuse_negative: bool) -> None:
+    """What every company has: its name, periods, cities, cost centres, ledgers and groups of accounts."""
     company = arabic("شرکت نمونهٔ پیوند (شبیه‌ساز)")
     books.put("SYS_Info", ("InfoID", "Company", "Build"), [(1, company, BUILD)])
     books.put(
@@ -140,7 +141,7 @@ def _settings(books: Books, *, closed_before: int, refuse_negative: bool) -> Non
     books.put(
         "BAS_City",
         ("CityID", "CityName", "Ostan"),
-        ((at, arabic(city), arabic(ostan)) for at, (city, ostan) in enumerate(_CITIES, start=21)),
+        ((at, arabic(city), arabic(ostan)) for at, (city, ostan) in enumerate(CITIES, start=21)),
     )
     centres = ("فروش", "پخش", "اداری", "پروژه")
     books.put(
@@ -174,7 +175,7 @@ def _accounts(books: Books, draw: random.Random, customers: int) -> None:
                 None, False, False)  # fmt: skip
     rows: list[tuple[Any, ...]] = []
     for at in range(1, customers + 1):
-        city = 21 + draw.randrange(len(_CITIES))
+        city = 21 + draw.randrange(len(CITIES))
         name = f"{draw.choice(_FIRST)} {draw.choice(_SECOND)} {draw.choice(_THIRD)}"
         if at == 6:
             name = "شرکت امین گستر"
@@ -186,7 +187,7 @@ def _accounts(books: Books, draw: random.Random, customers: int) -> None:
                 draw.randrange(1, 5) if draw.random() < 0.3 else None,
                 f"0{draw.randrange(21, 87)}{draw.randrange(10_000_000, 99_999_999)}" if draw.random() < 0.8 else None,
                 f"09{draw.randrange(100_000_000, 999_999_999)}" if draw.random() < 0.9 else None,
-                arabic(f"{_CITIES[city - 21][0]}، خیابان {draw.choice(_SECOND)}، پلاک {draw.randrange(1, 400)}"),
+                arabic(f"{CITIES[city - 21][0]}، خیابان {draw.choice(_SECOND)}، پلاک {draw.randrange(1, 400)}"),
                 f"{draw.randrange(10**9, 10**10)}" if draw.random() < 0.7 else None,
                 f"{draw.randrange(10**11, 10**12)}" if draw.random() < 0.4 else None,
                 at > 10 and draw.random() < 0.04,
@@ -201,7 +202,7 @@ def _accounts(books: Books, draw: random.Random, customers: int) -> None:
         "BAS_Place",
         ("PlaceID", "PlaceCode", "PlaceName", "CityID", "AccID"),
         (
-            (at, f"P{at:03d}", arabic(f"مکان {at}"), 21 + at % len(_CITIES), first + at if at < customers else None)
+            (at, f"P{at:03d}", arabic(f"مکان {at}"), 21 + at % len(CITIES), first + at if at < customers else None)
             for at in range(1, min(40, customers))
         ),
     )

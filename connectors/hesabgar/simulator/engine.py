@@ -54,6 +54,8 @@ class Engine:
         self.writer: Transaction | None = None
         self.released = asyncio.Event()
         self.away: Callable[[float], None] = lambda seconds: None
+        self.keep: Callable[[], None] = lambda: None
+        """Called when a transaction that wrote is about to be over. Raises :class:`SqlError` if it can't be."""
         self._spids = itertools.count(51)
 
     @property

@@ -469,12 +469,21 @@ class Session:
         if wrote and self._struck(FaultKind.DROP_BEFORE_COMMIT):
             self.roll_back()
             raise Dropped
+        if wrote:
+            self._keep()
         transaction.finish()
         self.transaction = None
         self.server.release(transaction)
         if wrote and self._struck(FaultKind.DROP_AFTER_COMMIT):
             self.transaction_count = 0
             raise Dropped
+
+    def _keep(self) -> None:
+        try:
+            self.server.keep()
+        except SqlError:
+            self.roll_back()
+            raise
 
     def roll_back(self) -> None:
         """Undo the whole transaction."""

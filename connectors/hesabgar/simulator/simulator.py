@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib import resources
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from connectors.hesabgar import sql
+from connectors.hesabgar.simulator import given
 from connectors.hesabgar.simulator.company import Size, fill
 from connectors.hesabgar.simulator.engine import Engine, utc_now
 from connectors.hesabgar.simulator.errors import SqlError
 from connectors.hesabgar.simulator.faults import Fault, FaultKind
+from connectors.hesabgar.simulator.given import Given
+from connectors.hesabgar.simulator.keeping import Keeper
 from connectors.hesabgar.simulator.query import OutputColumn
 from connectors.hesabgar.simulator.server import HOST, Listener
 from connectors.hesabgar.simulator.session import Session
@@ -64,7 +69,9 @@ class HesabgarSimulator:
 
     ``login`` has the contract's least rights; ``sa`` with ``owner_password`` owns the database. ``contract=False``
     leaves the contract to be installed, ``mapped=False`` its views empty and the site's procedures missing.
-    ``closed_before`` is the first fiscal year (Jalali) that may still be posted to.
+    ``closed_before`` is the first fiscal year (Jalali) that may still be posted to. ``company`` are the rows the books
+    begin with, instead of those made from the seed. With ``file`` they are kept there, and the next start goes on with
+    them (:mod:`connectors.hesabgar.simulator.keeping`); without, they end with the simulator.
     """
 
     host = HOST
@@ -86,6 +93,8 @@ class HesabgarSimulator:
         refuse_negative_stock: bool = True,
         closed_before: int = 1403,
         clock: Callable[[], dt.datetime] = utc_now,
+        company: Given | None = None,
+        file: Path | None = None,
     ) -> None:
         self.database = database
         self.login = login
@@ -99,6 +108,9 @@ class HesabgarSimulator:
         self._refuse_negative = refuse_negative_stock
         self._closed_before = closed_before
         self._clock = clock
+        self._company = company
+        self._file = file
+        self._keeper: Keeper | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine | None = None
@@ -179,6 +191,7 @@ class HesabgarSimulator:
         self._stopping = asyncio.Event()
         self._engine = Engine(self.database, password=self.owner_password, clock=self._clock)
         self._engine.away = self._leave_for
+        self._keeper = Keeper(self._file) if self._file else None
         await self._make_books()
         listener = Listener(self._engine, self._port)
         await listener.start()
@@ -186,22 +199,50 @@ class HesabgarSimulator:
         ready.set()
         await self._stopping.wait()
         await listener.stop()
+        if self._keeper is not None:
+            self._keeper.close()
 
     async def _make_books(self) -> None:
         await self._script(_own("base"))
-        fill(
-            self.engine,
-            self._seed,
-            self._size,
-            closed_before=self._closed_before,
-            refuse_negative=self._refuse_negative,
-        )
+        if self._keeper is None or self._keeper.is_new:
+            self._fill()
         if self._contract:
             await self._script(sql.script("install"))
             await self._script(sql.login_script(self.login, self.password))
         if self._mapped:
             await self._script(sql.views_script(sql.read_mapping(mapping_text())))
             await self._script(_own("site"))
+            await self._enter_given()
+        if self._keeper is not None:
+            self._go_on_keeping(self._keeper)
+
+    def _fill(self) -> None:
+        closed, refuse = self._closed_before, self._refuse_negative
+        if self._company is not None:
+            given.fill(self.engine, self._company, closed_before=closed, refuse_negative=refuse)
+        else:
+            fill(self.engine, self._seed, self._size, closed_before=closed, refuse_negative=refuse)
+
+    async def _enter_given(self) -> None:
+        if self._company is not None and (self._keeper is None or self._keeper.is_new):
+            for number, document in enumerate(self._company.documents, start=1):
+                await self._script(given.entering(document, number))
+
+    def _go_on_keeping(self, keeper: Keeper) -> None:
+        database = self.engine.database
+        if keeper.is_new:
+            keeper.keep_everything(database)
+        else:
+            keeper.restore(database)
+
+        def keep() -> None:
+            try:
+                keeper.keep(database)
+            except sqlite3.Error as error:
+                words = f"The transaction log for database '{self.database}' can't be written: {error}."
+                raise SqlError(9002, words, severity=17) from error
+
+        self.engine.keep = keep
 
     # --- the owner's hand ---------------------------------------------------------------------------------------
 

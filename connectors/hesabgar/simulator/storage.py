@@ -136,6 +136,8 @@ class Table:
         self.identity = 0
         self.dirty_by: object | None = None
         """The transaction that has changed it and isn't over."""
+        self.touched: set[int] | None = None
+        """The rows put or dropped since they were last kept in a file; None if they aren't kept."""
 
     @property
     def listed_indexes(self) -> list[Index]:
@@ -152,11 +154,15 @@ class Table:
 
     def put(self, row: Row) -> None:
         self.rows[row[-1]] = row
+        if self.touched is not None:
+            self.touched.add(row[-1])
         for index in self.indexes:
             index.add(row)
 
     def drop(self, row_id: int) -> Row:
         row = self.rows.pop(row_id)
+        if self.touched is not None:
+            self.touched.add(row_id)
         for index in self.indexes:
             index.remove(row)
         return row
@@ -268,6 +274,10 @@ class Database:
         """The next rowversion; it never goes back, whatever is rolled back."""
         self._row_version += 1
         return self._row_version.to_bytes(8, "big")
+
+    def forward(self, row_version: int) -> None:
+        """Go on counting row versions behind this one."""
+        self._row_version = max(self._row_version, row_version)
 
     @property
     def last_row_version(self) -> int:

@@ -90,8 +90,8 @@ RUN: Final = Group(
     (
         Command(
             "dev",
-            "Run a whole hub on this machine, with a Kafka, a PostgreSQL and a sample company",
-            "اجرای کامل هاب روی همین دستگاه، با کافکا، PostgreSQL و شرکت نمونه",
+            "Run a whole hub on this machine, with a Kafka, a PostgreSQL and a sample company's books",
+            "اجرای کامل هاب روی همین دستگاه، با کافکا، PostgreSQL و دفترهای یک شرکت نمونه",
             "hub.runtime.dev:dev",
             arguments=(
                 _DATA,
@@ -102,10 +102,16 @@ RUN: Final = Group(
                     metavar="PORT",
                 ),
                 argument("--no-sample", help="load no sample company", action="store_true"),
+                argument(
+                    "--no-books",
+                    help="without the simulated Hesabgar: the sample company comes from files, nothing is posted",
+                    action="store_true",
+                ),
             ),
             examples=("hub dev", "hub dev --data /tmp/try --port 0"),
             details="A Kafka or PostgreSQL the configuration names is used instead of an embedded one. The sample "
-            "company is loaded once, into an empty database only. Ctrl-C stops everything; the data stay.",
+            "company is loaded once, into an empty database only; its books are a simulated Hesabgar, unless the "
+            "configuration names a Hesabgar. Ctrl-C stops everything; the data stay.",
         ),
         Command(
             "run",
@@ -151,6 +157,13 @@ RUN: Final = Group(
                     action="append",
                     type=watched,
                     metavar="NAME=DIR",
+                ),
+                argument(
+                    "--also",
+                    help="the connectors of this configuration file as well",
+                    action="append",
+                    type=Path,
+                    metavar="FILE",
                 ),
                 _DATA,
             ),
