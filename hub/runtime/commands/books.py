@@ -19,6 +19,7 @@ from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
 from hub.runtime.redaction import redact
 from hub.runtime.roles import publishing
+from hub.store import reading
 from hub.store.pool import Store
 from schemas import codec
 from schemas.dates import parse_date, utc_now
@@ -35,12 +36,12 @@ def refresh(config: Config, args: Namespace) -> int:
     if not told:
         raise Failure(f"The books have no account {args.account}.", "Is the code right?")
     for record in told:
-        show(margin(), codec.encode(record).decode())
+        show(screen(), codec.encode(record).decode())
     return 0
 
 
 async def _refresh(config: Config, name: str | None, account: str) -> list[Master]:
-    async with _connector(config, name) as connector:
+    async with _connector(config, name) as (connector, _):
         return await connector.refresh_account(account)
 
 
@@ -49,7 +50,7 @@ def bring_in(config: Config, args: Namespace) -> int:
     since, until = _day(args.since), _day(args.until)
     if since > until:
         raise Failure(f"{args.since} lies after {args.until}.", "Say --from the first day --to the last.", code=2)
-    counted = asyncio.run(_bring_in(config, args.instance, Kind(args.kind), since, until, again=args.again))
+    counted, states = asyncio.run(_bring_in(config, args.instance, Kind(args.kind), since, until, again=args.again))
     console = screen()
     rows = [
         ("documents", f"{counted.taken:,}", f"{counted.in_books:,}"),
@@ -57,6 +58,8 @@ def bring_in(config: Config, args: Namespace) -> int:
         ("not understood", f"{counted.refused:,}", ""),
     ]
     show(console, table(console, ("", "brought in", "in the books"), rows))
+    shown = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())) or "nothing yet"
+    show(console, f"What the hub has decided of this source by now: {shown}.")
     if counted.refused:
         show(margin(), "hub dead-letters list tells what couldn't be understood, and why.")
     if not counted.complete:
@@ -64,15 +67,17 @@ def bring_in(config: Config, args: Namespace) -> int:
     return 0 if counted.complete else 1
 
 
-async def _bring_in(config: Config, name: str | None, kind: Kind, since: date, until: date, *, again: bool) -> Counted:
+async def _bring_in(
+    config: Config, name: str | None, kind: Kind, since: date, until: date, *, again: bool
+) -> tuple[Counted, dict[str, int]]:
     def tell(progress: Progress) -> None:
         show(margin(), f"{progress.taken:,} brought in, {group(progress.payable)} rials")
 
-    async with _connector(config, name) as connector:
+    async with _connector(config, name) as (connector, store):
         work = Import(connector.context, connector.client, kind, since, until)
         if again:
             await work.again()
-        return await work.run(tell)
+        return await work.run(tell), await reading.counts(store, work.source)
 
 
 def _day(text: str) -> date:
@@ -97,7 +102,7 @@ def chosen(config: Config, name: str | None) -> Instance:
 
 
 @asynccontextmanager
-async def _connector(config: Config, name: str | None) -> AsyncIterator[Connector]:
+async def _connector(config: Config, name: str | None) -> AsyncIterator[tuple[Connector, Store]]:
     """A connector that isn't running, with everything it needs. Its errors come out as Failure."""
     instance = chosen(config, name)
     assert isinstance(instance.spec, Spec)
@@ -118,7 +123,7 @@ async def _connector(config: Config, name: str | None) -> AsyncIterator[Connecto
             )
             connector = Connector(instance.spec, context)
             try:
-                yield connector
+                yield connector, store
             except ConnectorError as error:
                 raise Failure(redact(str(error))) from error
             finally:
