@@ -18,6 +18,7 @@ from typing import Any
 import pymssql
 import pytest
 
+from connectors.hesabgar.simulator import HesabgarSimulator
 from hub.runtime.embedded.jars import locked_jars
 from tests.conftest import KafkaServer, free_port
 from tests.runtime.dev_helpers import ROOT, HubDev, environment, fetch, run_hub
@@ -32,7 +33,7 @@ POSTED = "SELECT external_id, kind, number FROM hub.outcome WHERE item = 'docume
 def kept() -> Iterator[HubDev]:
     """One data directory for all of these tests. Not pytest's own: PostgreSQL's user must pass when we are root."""
     directory = Path(tempfile.mkdtemp(prefix="peyvand-dev-"))
-    hub = HubDev(directory / "var")
+    hub = HubDev(directory / "kept")
     try:
         yield hub
     finally:
@@ -66,15 +67,15 @@ async def all_posted(hub: HubDev) -> None:
     await eventually(none_waits)
 
 
-def in_books(hub: HubDev, query: str) -> list[tuple[Any, ...]]:
-    """What the simulated Hesabgar of this hub has."""
+def in_books(hub: HubDev, query: str, instance: str = "books") -> list[tuple[Any, ...]]:
+    """What a simulated Hesabgar of this hub has, as its owner sees it."""
     file = hub.data / "hesabgar" / "hub.toml"
-    settings = tomllib.loads(file.read_text(encoding="utf-8"))["connectors"]["hesabgar"]["books"]
+    settings = tomllib.loads(file.read_text(encoding="utf-8"))["connectors"]["hesabgar"][instance]
     connection = pymssql.connect(
         server=settings["server"],
         port=str(settings["port"]),
-        user=settings["login"],
-        password=settings["password"],
+        user="sa",
+        password=HesabgarSimulator().owner_password,
         database=settings["company"],
         tds_version="7.4",
     )
@@ -86,7 +87,8 @@ def in_books(hub: HubDev, query: str) -> list[tuple[Any, ...]]:
 
 async def test_run_json_tells_scripts_everything_and_only_its_owner(hub: HubDev) -> None:
     assert set(hub.run) == {"address", "api_key", "kafka", "postgres", "pids", "started_at", "version"}
-    assert {"hub", "kafka", "postgres", "hesabgar-books", "streams-1", "api", "connectors"} == set(hub.run["pids"])
+    processes = {"hub", "kafka", "postgres", "hesabgar-books", "hesabgar-branch1", "streams-1", "api", "connectors"}
+    assert processes == set(hub.run["pids"])
     for secret in ("run.json", "demo.key"):
         assert stat.S_IMODE((hub.data / secret).stat().st_mode) == 0o600
 
@@ -166,6 +168,22 @@ async def test_the_samples_own_documents_stay_out_of_the_books(hub: HubDev) -> N
     assert found["demo/demo-1001"]["id"] in posted
     assert found["sample/sample-reservation-1"]["id"] not in posted
     assert found["sample/sample-reservation-1"]["state"] == "cleared"
+
+
+async def test_what_was_entered_at_the_branch_is_posted_to_the_books_and_answered(hub: HubDev) -> None:
+    async def answered() -> bool:
+        document = documents(hub).get("branch1/1405/sales_invoice/1", {})
+        answers = in_books(hub, "SELECT source_id, state, number FROM hub.answer", "branch1")
+        number = (document.get("posting") or {}).get("number")
+        return answers == [("1405/sales_invoice/1", "posted", number)]
+
+    await eventually(answered, 40)
+    log = (hub.data / "log" / "connectors.log").read_text(encoding="utf-8")
+    assert "isn't taken by the branch" not in log
+
+
+async def test_connectors_keep_what_they_keep_in_the_same_data_directory(hub: HubDev) -> None:
+    assert {path.name for path in (hub.data / "connectors").iterdir()} >= {"hesabgar.books", "hesabgar.branch1"}
 
 
 async def test_master_data_came_from_the_books_and_documents_by_files(hub: HubDev) -> None:
