@@ -225,6 +225,24 @@ async def test_a_process_that_is_killed_is_started_again(hub: HubDev) -> None:
     assert "api was ended by SIGKILL" in hub.output
 
 
+async def test_books_that_are_killed_come_back_with_all_that_was_posted(hub: HubDev) -> None:
+    await all_posted(hub)
+    posted, before = in_books(hub, POSTED), hub.run["pids"]["hesabgar-books"]
+    next(process for process in hub.processes() if process.pid == before).kill()
+    order = {
+        "source_id": "while-the-books-are-away",
+        "kind": "sales_order",
+        "date": "1405/09/03",
+        "account": "212010010",
+        "payment": "cash",
+        "lines": [{"product": "10000800103", "warehouse": "102", "quantity": "1"}],
+    }
+    assert hub.post("/v1/documents?wait=decision&timeout=30", order).body["status"] in ("cleared", "posting", "posted")
+    await all_posted(hub)
+    assert in_books(hub, POSTED)[:-1] == posted
+    assert hub.run["pids"]["hesabgar-books"] != before
+
+
 async def test_a_second_one_in_the_same_directory_says_so(hub: HubDev) -> None:
     second = run_hub("dev", "--data", str(hub.data), "--port", "0")
     assert second.returncode == 1
