@@ -95,9 +95,9 @@ class _Dev:
         self._data = data
         self._started_at = started_at
         self._language: str = args.lang
-        self._with_sample = not args.no_sample
-        # Whoever names a Hesabgar has books already: posting to others beside them would be no sample.
-        self._with_books = self._with_sample and not (args.no_books or config.connectors.get(books.KIND))
+        # Sample orders have no place where someone's own books would get them.
+        self._with_sample = not (args.no_sample or config.connectors.get(books.KIND))
+        self._with_books = self._with_sample and not args.no_books
         self._books = data.path / books.KIND
         self._branch: SimulatedBooks | None = None
         self._console: Console = screen()

@@ -310,6 +310,37 @@ async def test_servers_that_the_configuration_names_are_used_and_without_books_n
         hub.make_sure_it_is_gone()
 
 
+async def test_no_sample_order_gets_into_books_that_the_configuration_names(
+    kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hub.toml").write_text(
+        f"""
+        [connectors.hesabgar.main]
+        server = "127.0.0.1"
+        port = {free_port()}
+        company = "Real"
+        login = "hub"
+        password = "x"
+        """
+    )
+    hub = HubDev(
+        tmp_path / "var",
+        PEYVAND_CONFIG=str(tmp_path / "hub.toml"),
+        PEYVAND_COMPANY_PREFIX=topic_prefix,
+        PEYVAND_KAFKA_BOOTSTRAP=kafka.bootstrap,
+        PEYVAND_KAFKA_REPLICATION="1",
+        PEYVAND_KAFKA_MIN_ISR="1",
+        PEYVAND_POSTGRES_DSN=database,
+    )
+    try:
+        await hub.start()
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert documents(hub) == {}
+        assert await hub.end(signal.SIGTERM) == 0
+    finally:
+        hub.make_sure_it_is_gone()
+
+
 # --- what can stand in the way, each told in a sentence
 
 
