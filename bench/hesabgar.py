@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,11 +28,13 @@ from typing import NamedTuple
 
 import asyncpg
 import msgspec
+import psutil
 import uvloop
 
 from bench import books, throughput
 from bench.machine import Machine, Usage, machine, peak_mb, versions
 from bench.programs import HUB, Failed, Program, role_environment, running
+from bench.results import QUIET
 from bench.servers import Servers, Site, embedded
 from bench.workers import Loop, started
 from connectors.hesabgar.simulator import HesabgarSimulator
@@ -118,7 +120,10 @@ async def run(plan: Plan, servers: Servers, report: Report) -> Results:
                     await _taken_in(site, sync.rows, [connector, *workers])
                     report(f"posting {plan.posted:,} invoices of {LINES} lines")
                     goods = await _goods(site)
-                    rate, others = await _post(site, goods, plan.posted, [connector, *workers])
+                    beside = {"simulator": [simulator.process]} | {
+                        name: [process] for name, process in servers.processes().items()
+                    }
+                    rate, others = await _post(site, goods, plan.posted, [connector, *workers], beside)
                     report(f"{rate:,.0f} vouchers/s")
                 _note(memory, "connectors", connector)
             async with _connector(site, directory, port, UNHURRIED) as connector, started(Loop.FAUST, site) as workers:
@@ -249,13 +254,18 @@ def _invoices(goods: Sequence[tuple[str, str]], count: int, series: str) -> Iter
 
 
 async def _post(
-    site: Site, goods: Sequence[tuple[str, str]], count: int, programs: Sequence[Program]
+    site: Site,
+    goods: Sequence[tuple[str, str]],
+    count: int,
+    programs: Sequence[Program],
+    beside: Mapping[str, list[psutil.Process]],
 ) -> tuple[float, float]:
-    """Documents a second that come to ``posted``, and how many processors others used meanwhile."""
+    """Documents a second that come to ``posted``, and how many processors others than these and those ``beside`` them
+    used meanwhile."""
     await _send(site, _invoices(goods, count, "post"))
     async with _database(site) as database:
         first = await _states(database, "post", "posted", int(count * _FROM), programs)
-        began, usage = time.monotonic(), Usage({"hub": [each.process for each in programs]})
+        began, usage = time.monotonic(), Usage({"hub": [each.process for each in programs], **beside})
         last = await _states(database, "post", "posted", int(count * _TO), programs)
         seconds, others = time.monotonic() - began, usage.seconds()["others"]
         await _states(database, "post", "posted", count, programs)
@@ -397,6 +407,8 @@ def main() -> int:
         return 130
     console = screen()
     show(console, "", f"The other end: {OTHER_END}.", "", table(console, ("what", "figure", ""), rows(found)))
+    if found.others > QUIET:
+        show(console, "", "The machine was busy with other work meanwhile: for figures to keep, run this again.")
     if output is not None:
         write(found, output)
         show(console, "", f"Written to {output}")

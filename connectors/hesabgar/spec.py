@@ -146,7 +146,7 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
             examples=[2],
         ),
     ] = 2
-    page_rows: Annotated[int, Meta(description="Rows read at a time.", ge=10, le=100_000, examples=[5_000])] = 5_000
+    page_rows: Annotated[int, Meta(description="Rows read at a time.", ge=10, le=100_000, examples=[20_000])] = 20_000
     threads: Annotated[int, Meta(description="Connections to the server at most.", ge=2, le=32, examples=[4])] = 4
     login_timeout: Annotated[dt.timedelta, Meta(description="How long connecting may take.", examples=["10s"])] = (
         dt.timedelta(seconds=10)

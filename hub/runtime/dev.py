@@ -25,7 +25,7 @@ from hub.runtime.books import SimulatedBooks
 from hub.runtime.config import Config
 from hub.runtime.connect import configured
 from hub.runtime.console import screen
-from hub.runtime.datadir import DataDirectory, data_directory
+from hub.runtime.datadir import VARIABLE, DataDirectory, data_directory
 from hub.runtime.embedded import EmbeddedError, EmbeddedKafka, EmbeddedPostgres
 from hub.runtime.embedded.ports import choose_port
 from hub.runtime.failures import Failure
@@ -95,9 +95,9 @@ class _Dev:
         self._data = data
         self._started_at = started_at
         self._language: str = args.lang
-        self._with_sample = not args.no_sample
-        # Whoever names a Hesabgar has books already: posting to others beside them would be no sample.
-        self._with_books = self._with_sample and not (args.no_books or config.connectors.get(books.KIND))
+        # Sample orders have no place where someone's own books would get them.
+        self._with_sample = not (args.no_sample or config.connectors.get(books.KIND))
+        self._with_books = self._with_sample and not args.no_books
         self._books = data.path / books.KIND
         self._branch: SimulatedBooks | None = None
         self._console: Console = screen()
@@ -258,7 +258,7 @@ class _Dev:
 
     async def _start_roles(self, kafka: Kafka, dsn: str, connectors: tuple[str, ...]) -> None:
         self._say("Starting the workers and the API ...")
-        environment = {"PEYVAND_API_PORT": str(self._port)}
+        environment = {"PEYVAND_API_PORT": str(self._port), VARIABLE: str(self._data.path)}
         if _is_loopback(self._host):
             environment["PEYVAND_API_PUBLIC_STATUS"] = "true"
         if self._config.kafka.embedded:

@@ -18,6 +18,7 @@ from typing import Any
 import pymssql
 import pytest
 
+from connectors.hesabgar.simulator import HesabgarSimulator
 from hub.runtime.embedded.jars import locked_jars
 from tests.conftest import KafkaServer, free_port
 from tests.runtime.dev_helpers import ROOT, HubDev, environment, fetch, run_hub
@@ -32,7 +33,7 @@ POSTED = "SELECT external_id, kind, number FROM hub.outcome WHERE item = 'docume
 def kept() -> Iterator[HubDev]:
     """One data directory for all of these tests. Not pytest's own: PostgreSQL's user must pass when we are root."""
     directory = Path(tempfile.mkdtemp(prefix="peyvand-dev-"))
-    hub = HubDev(directory / "var")
+    hub = HubDev(directory / "kept")
     try:
         yield hub
     finally:
@@ -66,15 +67,15 @@ async def all_posted(hub: HubDev) -> None:
     await eventually(none_waits)
 
 
-def in_books(hub: HubDev, query: str) -> list[tuple[Any, ...]]:
-    """What the simulated Hesabgar of this hub has."""
+def in_books(hub: HubDev, query: str, instance: str = "books") -> list[tuple[Any, ...]]:
+    """What a simulated Hesabgar of this hub has, as its owner sees it."""
     file = hub.data / "hesabgar" / "hub.toml"
-    settings = tomllib.loads(file.read_text(encoding="utf-8"))["connectors"]["hesabgar"]["books"]
+    settings = tomllib.loads(file.read_text(encoding="utf-8"))["connectors"]["hesabgar"][instance]
     connection = pymssql.connect(
         server=settings["server"],
         port=str(settings["port"]),
-        user=settings["login"],
-        password=settings["password"],
+        user="sa",
+        password=HesabgarSimulator().owner_password,
         database=settings["company"],
         tds_version="7.4",
     )
@@ -86,7 +87,8 @@ def in_books(hub: HubDev, query: str) -> list[tuple[Any, ...]]:
 
 async def test_run_json_tells_scripts_everything_and_only_its_owner(hub: HubDev) -> None:
     assert set(hub.run) == {"address", "api_key", "kafka", "postgres", "pids", "started_at", "version"}
-    assert {"hub", "kafka", "postgres", "hesabgar-books", "streams-1", "api", "connectors"} == set(hub.run["pids"])
+    processes = {"hub", "kafka", "postgres", "hesabgar-books", "hesabgar-branch1", "streams-1", "api", "connectors"}
+    assert processes == set(hub.run["pids"])
     for secret in ("run.json", "demo.key"):
         assert stat.S_IMODE((hub.data / secret).stat().st_mode) == 0o600
 
@@ -168,6 +170,22 @@ async def test_the_samples_own_documents_stay_out_of_the_books(hub: HubDev) -> N
     assert found["sample/sample-reservation-1"]["state"] == "cleared"
 
 
+async def test_what_was_entered_at_the_branch_is_posted_to_the_books_and_answered(hub: HubDev) -> None:
+    async def answered() -> bool:
+        document = documents(hub).get("branch1/1405/sales_invoice/1", {})
+        answers = in_books(hub, "SELECT source_id, state, number FROM hub.answer", "branch1")
+        number = (document.get("posting") or {}).get("number")
+        return answers == [("1405/sales_invoice/1", "posted", number)]
+
+    await eventually(answered, 40)
+    log = (hub.data / "log" / "connectors.log").read_text(encoding="utf-8")
+    assert "isn't taken by the branch" not in log
+
+
+async def test_connectors_keep_what_they_keep_in_the_same_data_directory(hub: HubDev) -> None:
+    assert {path.name for path in (hub.data / "connectors").iterdir()} >= {"hesabgar.books", "hesabgar.branch1"}
+
+
 async def test_master_data_came_from_the_books_and_documents_by_files(hub: HubDev) -> None:
     [done] = (hub.data / "sample" / "done").iterdir()
     assert "documents" in done.name
@@ -205,6 +223,24 @@ async def test_a_process_that_is_killed_is_started_again(hub: HubDev) -> None:
 
     await eventually(answers)
     assert "api was ended by SIGKILL" in hub.output
+
+
+async def test_books_that_are_killed_come_back_with_all_that_was_posted(hub: HubDev) -> None:
+    await all_posted(hub)
+    posted, before = in_books(hub, POSTED), hub.run["pids"]["hesabgar-books"]
+    next(process for process in hub.processes() if process.pid == before).kill()
+    order = {
+        "source_id": "while-the-books-are-away",
+        "kind": "sales_order",
+        "date": "1405/09/03",
+        "account": "212010010",
+        "payment": "cash",
+        "lines": [{"product": "10000800103", "warehouse": "102", "quantity": "1"}],
+    }
+    assert hub.post("/v1/documents?wait=decision&timeout=30", order).body["status"] in ("cleared", "posting", "posted")
+    await all_posted(hub)
+    assert in_books(hub, POSTED)[:-1] == posted
+    assert hub.run["pids"]["hesabgar-books"] != before
 
 
 async def test_a_second_one_in_the_same_directory_says_so(hub: HubDev) -> None:
@@ -270,6 +306,37 @@ async def test_servers_that_the_configuration_names_are_used_and_without_books_n
             assert any(kind in name for name in done), done
         assert await hub.end(signal.SIGTERM) == 0
         assert database.split(":")[2].split("@")[0] not in hub.output
+    finally:
+        hub.make_sure_it_is_gone()
+
+
+async def test_no_sample_order_gets_into_books_that_the_configuration_names(
+    kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hub.toml").write_text(
+        f"""
+        [connectors.hesabgar.main]
+        server = "127.0.0.1"
+        port = {free_port()}
+        company = "Real"
+        login = "hub"
+        password = "x"
+        """
+    )
+    hub = HubDev(
+        tmp_path / "var",
+        PEYVAND_CONFIG=str(tmp_path / "hub.toml"),
+        PEYVAND_COMPANY_PREFIX=topic_prefix,
+        PEYVAND_KAFKA_BOOTSTRAP=kafka.bootstrap,
+        PEYVAND_KAFKA_REPLICATION="1",
+        PEYVAND_KAFKA_MIN_ISR="1",
+        PEYVAND_POSTGRES_DSN=database,
+    )
+    try:
+        await hub.start()
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert documents(hub) == {}
+        assert await hub.end(signal.SIGTERM) == 0
     finally:
         hub.make_sure_it_is_gone()
 

@@ -5,6 +5,7 @@ Everything about Hesabgar's own tables here is made up (``base.sql``): nothing p
 
 - ``simulator`` what tests and demonstrations start; ``__main__`` the process
 - ``company`` the books from a seed; ``base.sql``, ``site.sql``, ``mapping.toml`` its tables, procedures and mapping
+- ``given`` the books from someone's own rows; ``keeping`` the file that keeps them from one start to the next
 - ``server``, ``tds`` the socket; ``engine``, ``session`` the server and its conversations; ``faults`` what goes wrong
 - ``lexer``, ``parser``, ``nodes`` T-SQL's syntax; ``compile``, ``functions``, ``query`` its meaning
 - ``storage``, ``changes``, ``definitions``, ``catalog`` tables, and what changes and describes them

@@ -96,7 +96,7 @@ class GivenDocument(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """The rows of one company."""
+    """The rows of one company. ``from_hub``: its accounts and products are the hub's, as a branch's are."""
 
     warehouses: tuple[GivenWarehouse, ...]
     products: tuple[GivenProduct, ...]
@@ -104,6 +104,7 @@ class Given(msgspec.Struct, frozen=True):
     stock: tuple[GivenStock, ...]
     finance: tuple[GivenFinance, ...]
     documents: tuple[GivenDocument, ...] = ()
+    from_hub: bool = False
 
 
 def read(text: str) -> Given:
@@ -117,6 +118,14 @@ def fill(engine: Engine, given: Given, *, closed_before: int, refuse_negative: b
     settings(books, closed_before=closed_before, refuse_negative=refuse_negative)
     _accounts(books, given)
     _goods(books, given)
+
+
+FROM_HUB: Final = """
+INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
+SELECT 'account', AccCode, 0, AccCode, SYSUTCDATETIME() FROM dbo.ACC_Account
+UNION ALL SELECT 'product', KalaCode, 0, KalaCode, SYSUTCDATETIME() FROM dbo.STK_Kala;
+"""
+"""The owner's script that lets the contract know all accounts and products as sent by the hub."""
 
 
 def entering(document: GivenDocument, number: int) -> str:

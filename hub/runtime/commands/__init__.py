@@ -110,8 +110,9 @@ RUN: Final = Group(
             ),
             examples=("hub dev", "hub dev --data /tmp/try --port 0"),
             details="A Kafka or PostgreSQL the configuration names is used instead of an embedded one. The sample "
-            "company is loaded once, into an empty database only; its books are a simulated Hesabgar, unless the "
-            "configuration names a Hesabgar. Ctrl-C stops everything; the data stay.",
+            "company is loaded once, into an empty database only; its books are a simulated Hesabgar. Where the "
+            "configuration names a Hesabgar there is no sample company: its orders would be posted there. Ctrl-C "
+            "stops everything; the data stay.",
         ),
         Command(
             "run",

@@ -73,27 +73,23 @@ def company() -> dict[str, Any]:
 
 
 def branch(today: date) -> dict[str, Any]:
-    """The rows a branch's own Hesabgar begins with: its warehouse, and a sale for cash that was entered there."""
-    books = company()
-    warehouse, product, account = "102", "10000800101", "212010010"
+    """The rows a branch's own Hesabgar begins with: the hub's accounts and products, the goods in its warehouse, and a
+    sale for cash that was entered there."""
+    books, warehouse = company(), "102"
+    sale = {
+        "kind": "sales_invoice",
+        "date": today.isoformat(),
+        "account": "212010010",
+        "warehouse": warehouse,
+        "payment": "cash",
+        "lines": [{"product": "10000800101", "quantity": 2, "unit_price": 5_200_000, "vat": 624_000, "duty": 416_000}],
+    }
     return {
+        **books,
         "warehouses": [row for row in books["warehouses"] if row["code"] == warehouse],
-        "products": [row for row in books["products"] if row["code"] == product],
-        "accounts": [row for row in books["accounts"] if row["code"] == account],
-        "stock": [row for row in books["stock"] if (row["product"], row["warehouse"]) == (product, warehouse)],
-        "finance": [row for row in books["finance"] if row["account"] == account],
-        "documents": [
-            {
-                "kind": "sales_invoice",
-                "date": today.isoformat(),
-                "account": account,
-                "warehouse": warehouse,
-                "payment": "cash",
-                "lines": [
-                    {"product": product, "quantity": 2, "unit_price": 5_200_000, "vat": 624_000, "duty": 416_000}
-                ],
-            }
-        ],
+        "stock": [row for row in books["stock"] if row["warehouse"] == warehouse],
+        "documents": [sale],
+        "from_hub": True,
     }
 
 

@@ -145,3 +145,9 @@ def test_what_people_entered_is_there_once_and_is_not_the_hubs(file: Path) -> No
             assert ask(simulator, documents) == [("sales_invoice", "1", "212010001", None, 20_000, 1_200, 800, 22_000)]
             assert ask(simulator, "SELECT on_hand FROM hub.stock") == [(Decimal("12.16667"),)]
             assert ask(simulator, "SELECT external_id FROM hub.outcome") == []
+
+
+def test_what_came_from_the_hub_is_changed_by_it(file: Path) -> None:
+    with HesabgarSimulator(company=msgspec.structs.replace(COMPANY, from_hub=True), file=file) as simulator:
+        ask(simulator, "EXEC hub.post_product @external_id = '1001', @name = N'x', @unit = N'جلد', @revision = 7")
+        assert ask(simulator, "SELECT name FROM hub.products WHERE code = '1001'") == [("x",)]
