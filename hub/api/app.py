@@ -32,6 +32,8 @@ _ID = "{id:(?!(?:preview|counts)(?:/|$))[^{}/]+}"
 """What may stand for a document's id: not the names of paths beside it, whose wrong methods are to get a 405."""
 MAX_URL_BYTES = 32 * 1024
 """Room for every parameter at its longest in Persian, each letter percent-encoded; longer isn't answered as HTTP."""
+CLIENT_LEFT = 499
+"""What the log and the figures say of a request whose client didn't wait for the answer."""
 _QUIET = ("/health", "/health/live", "/metrics")
 """Paths machines ask for every few seconds: not worth a line of the log each."""
 
@@ -87,7 +89,7 @@ async def _observed(request: web.Request, handler: _Handler) -> web.StreamRespon
         traceparent if _TRACEPARENT.fullmatch(traceparent) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     )
     started = time.perf_counter()
-    status = 499  # the client left
+    status = CLIENT_LEFT
     try:
         response = await handler(request)
         status = response.status
@@ -134,6 +136,8 @@ async def _explained(request: web.Request, handler: _Handler) -> web.StreamRespo
     except StoreUnavailable as error:
         logger.warning("PostgreSQL is away: %s", error, extra={"request_id": request[REQUEST_ID]})
         problem = unavailable("PostgreSQL")
+    except ConnectionResetError:  # the store and the bus translate theirs, so this is the client's
+        return web.Response(status=CLIENT_LEFT)
     except web.HTTPMethodNotAllowed as error:
         return _wrong_method(request, error)
     except web.HTTPNotFound:
@@ -173,6 +177,7 @@ def _problem(request: web.Request, problem: Problem) -> web.Response:
 async def _head(request: web.Request, response: web.StreamResponse) -> None:
     """What every answer's head has."""
     headers = response.headers
+    headers["Server"] = "peyvand"
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Cache-Control", "no-store")
     if REQUEST_ID in request:
@@ -236,7 +241,7 @@ def _protocol_logger() -> logging.Logger:
 
 def _without_bytes(record: logging.LogRecord) -> bool:
     error: Any = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-    if isinstance(error, HttpProcessingError):
+    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
         record.levelno, record.levelname = logging.INFO, "INFO"
         record.exc_info = None
         record.msg, record.args = f"not HTTP: {type(error).__name__}", ()

@@ -38,6 +38,13 @@ async def read_body(request: web.Request, settings: ApiSettings) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(settings.max_body_bytes) from None
+    except web.RequestPayloadError:
+        raise Problem(
+            "bad-request",
+            "the body's chunks or its compression are broken; nothing of it was taken",
+            "قطعه‌بندی یا فشرده‌سازی متن درخواست خراب است؛ چیزی از آن پذیرفته نشد",
+            headers={"Connection": "close"},
+        ) from None
     except TimeoutError:
         raise Problem(
             "timeout",

@@ -186,26 +186,19 @@ async def take(hub: Context, commands: Sequence[AnyCommand], wait: float | None)
     Raises Unavailable: then any of them may or may not have been taken, and sending them again is safe.
     """
     problems, decided = await _foreseen(hub, commands)
-    undecided = {c.command_id: c for c in commands if c.command_id not in problems and c.command_id not in decided}
+    records = {command.command_id: _record(command) for command in commands if command.command_id not in decided}
+    problems |= {id_: _too_large() for id_, record in records.items() if not _fits(record)}
+    undecided = {c.command_id: c for c in commands if c.command_id in records and c.command_id not in problems}
     with hub.feed.waiting(undecided if wait is not None else ()) as news:
-        claimed = [command for command in undecided.values() if isinstance(command, Content)]
-        repeated = [command.command_id for command in undecided.values() if not isinstance(command, Content)]
-        for command, claim in zip(claimed, await _claims(hub, claimed), strict=True):
-            if claim.content_id != command.command_id:
-                problems[command.command_id] = _conflict(command)
-            elif not claim.first:
-                repeated.append(command.command_id)
-        if repeated:
-            decided |= await hub.stored(reading.decisions(hub.store, repeated))
-        records = {id_: _record(c) for id_, c in undecided.items() if id_ not in problems and id_ not in decided}
-        problems |= {id_: _too_large() for id_, record in records.items() if not _fits(record)}
-        fresh = [command for id_, command in undecided.items() if id_ in records and id_ not in problems]
+        conflicts, earlier = await _claimed(hub, list(undecided.values()))
+        problems |= conflicts
+        decided |= earlier
+        fresh = [id_ for id_ in undecided if id_ not in problems and id_ not in decided]
         if fresh:
-            await hub.publish([records[command.command_id] for command in fresh])
+            await hub.publish([records[id_] for id_ in fresh])
             hub.metrics.accepted.inc(len(fresh))
             if wait is not None:
-                ids = {command.command_id for command in fresh}
-                decided |= await _decisions(hub, {id_: news[id_] for id_ in ids}, wait)
+                decided |= await _decisions(hub, {id_: news[id_] for id_ in fresh}, wait)
     return [_outcome(command, decided.get(command.command_id), problems) for command in commands]
 
 
@@ -215,8 +208,21 @@ def _outcome(command: AnyCommand, event: DocumentEvent | None, problems: Mapping
     return Outcome(command, event, problems.get(command.command_id))
 
 
-async def _claims(hub: Context, commands: Sequence[Content]) -> list[intake.Claim]:
-    return await hub.stored(intake.claim(hub.store, commands)) if commands else []
+async def _claimed(
+    hub: Context, commands: Sequence[AnyCommand]
+) -> tuple[dict[UUID, Problem], dict[UUID, DocumentEvent]]:
+    """Note the commands' contents; answers those that other content came before, and what was decided meanwhile about
+    those that aren't new."""
+    contents = [command for command in commands if isinstance(command, Content)]
+    claims = await hub.stored(intake.claim(hub.store, contents)) if contents else []
+    conflicts = {}
+    repeated = [command.command_id for command in commands if not isinstance(command, Content)]
+    for command, claim in zip(contents, claims, strict=True):
+        if claim.content_id != command.command_id:
+            conflicts[command.command_id] = _conflict(command)
+        elif not claim.first:
+            repeated.append(command.command_id)
+    return conflicts, await hub.stored(reading.decisions(hub.store, repeated)) if repeated else {}
 
 
 async def _foreseen(

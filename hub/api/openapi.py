@@ -197,7 +197,7 @@ def _problem_kinds(route: Route) -> list[str]:
     if route.scope:
         kinds.append("forbidden")
     if route.body is not None:
-        kinds += ["malformed-json", "timeout", "too-large", "unsupported-media-type"]
+        kinds += ["bad-request", "malformed-json", "timeout", "too-large", "unsupported-media-type"]
     return sorted(set(kinds))
 
 

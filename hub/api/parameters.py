@@ -80,7 +80,9 @@ def shown(value: str) -> str:
 def plain(value: str) -> str:
     """Text as it was sent, of a length someone may have meant."""
     if not 0 < len(value) <= MAX_TEXT:
-        raise Unreadable(reason("invalid_code", field="", limit=MAX_TEXT))
+        raise Unreadable(
+            Reason("text_length", f"باید ۱ تا {MAX_TEXT} نویسه باشد", f"must have 1 to {MAX_TEXT} characters")
+        )
     if not value.isprintable():
         raise Unreadable(reason("bad_text"))
     return value

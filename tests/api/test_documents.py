@@ -385,6 +385,8 @@ async def test_a_document_too_large_for_kafka_is_told_and_the_rest_of_its_batch_
             "POST", "/v1/documents", data=body, headers={"Content-Type": "application/json"}
         )
     assert answer.status == 202
+    again = await idle_shop.client.post("/v1/documents", idle_shop.order("huge"))
+    assert again.status == 202, "what was too large left its id free"
     huge, small = answer.body["results"]
     assert (huge["status"], huge["problem"]["status"]) == ("failed", 413)
     assert small["status"] == "accepted"

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gzip
 import logging
 from typing import Any
 
@@ -209,3 +210,37 @@ async def test_problems_are_in_both_languages(idle_hub: Hub, api: Served) -> Non
     assert body["detail_fa"].startswith("state: ")
     assert {"message", "message_fa"} <= body["errors"][0].keys()
     assert body["instance"] == "/v1/documents"
+
+
+async def test_a_client_that_leaves_in_the_middle_is_no_error_of_ours(
+    idle_hub: Hub, api: Served, anyone: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client = await idle_hub.key(api.address)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    head = f"POST /v1/documents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\n"
+    writer.write(f'{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"a": '.encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    async with asyncio.timeout(10):
+        while not [record for record in caplog.records if record.getMessage() == "POST /v1/documents 499"]:
+            await asyncio.sleep(0.02)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (gzip.compress(b"[]"), "gzip", 422),
+        (gzip.compress(b" " * (5 * 1024 * 1024)), "gzip", 413),
+        (b"not gzip", "gzip", 400),
+    ],
+    ids=["small", "a bomb", "broken"],
+)
+async def test_compressed_bodies(idle_hub: Hub, api: Served, body: bytes, encoding: str, status: int) -> None:
+    client = await idle_hub.key(api.address)
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = await client.post("/v1/documents", body, headers=headers)
+    assert answer.status == status
+    assert answer.body["type"].startswith("urn:peyvand:problem:")

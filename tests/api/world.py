@@ -2,9 +2,9 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -84,7 +84,6 @@ class Hub:
     producer: Producer
     rules: RuleSettings
     session: aiohttp.ClientSession
-    policies: dict[str, Any] = field(default_factory=dict)
 
     @asynccontextmanager
     async def api(self, **settings: Any) -> AsyncIterator[Served]:
@@ -115,7 +114,6 @@ class Shop:
     account: str
     warehouse: str
     product: str
-    approver: Client
 
     def order(self, source_id: str = "A", **changes: Any) -> dict[str, Any]:
         """An order that clears, unless ``changes`` say otherwise."""
@@ -154,7 +152,7 @@ async def open_shop(hub: Hub, address: str, source: str | None = None) -> Shop:
     mark = secrets.token_hex(4)
     source = source or f"shop-{mark}"
     client = await hub.key(address, source=source)
-    shop = Shop(hub, client, source, f"A{mark}", f"W{mark}", f"P{mark}", client)
+    shop = Shop(hub, client, source, f"A{mark}", f"W{mark}", f"P{mark}")
     await master.apply(
         hub.store,
         [
@@ -166,6 +164,3 @@ async def open_shop(hub: Hub, address: str, source: str | None = None) -> Shop:
     await shop.stocked(1_000)
     await shop.credit(direct=1_000_000_000)
     return shop
-
-
-Condition = Callable[[], Any]

@@ -6,6 +6,7 @@
  */
 
 const MOST_ROWS = 200;
+/** So many documents are kept in mind beyond those listed, for the filters; now and then twice as many. */
 const MOST_KEPT = 1000;
 const MOST_LINES = 200;
 const FIRST_PAGE = 50;
@@ -18,6 +19,8 @@ const LONG_AWAY_MS = 10 * 60_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 const FRESH_MS = 4_000;
+
+const COMMAND_REFUSED = "document.command_refused";
 
 const PERSIAN = 0;
 const ENGLISH = 1;
@@ -32,7 +35,7 @@ const WORDS = {
 
   connecting: ["در حال اتصال…", "connecting…"],
   live: ["زنده", "live"],
-  lost: ["ارتباط قطع است", "disconnected"],
+  lost: ["قطع شده", "offline"],
   locked: ["کلید لازم است", "key needed"],
   lost_since: [
     "ارتباط با سرور قطع شده است. آنچه می‌بینید تا ساعت {time} است؛ این صفحه خودش دوباره وصل می‌شود.",
@@ -69,7 +72,7 @@ const WORDS = {
   key: ["کلید API", "API key"],
   key_use: ["ورود", "Enter"],
   key_wrong: [
-    "این کلید درست نیست یا باطل شده است. آن را کامل و بی‌کم‌وکاست وارد کنید.",
+    "این کلید درست نیست یا باطل شده است. آن را کامل وارد کنید.",
     "This key isn't valid, or it was revoked. Enter the whole of it, as it was shown.",
   ],
   key_forget: ["فراموش کردن کلید", "Forget the key"],
@@ -78,10 +81,11 @@ const WORDS = {
   all: ["همه", "all"],
 
   documents: ["آخرین سندها", "Latest documents"],
-  shown: ["{shown} از {known} سند اخیر", "{shown} of the latest {known}"],
-  search: ["جست‌وجوی شناسه، مبدأ یا حساب", "Find an id, source or account"],
-  pause: ["نگه‌داشتن", "Hold"],
-  resume: ["ادامه", "Go on"],
+  known: ["{known} سند", "{known} documents"],
+  shown: ["{shown} از {known} سند", "{shown} of {known} documents"],
+  search: ["شناسه، مبدأ یا حساب", "Id, source or account"],
+  pause: ["توقف", "Pause"],
+  resume: ["ادامه", "Resume"],
   waiting: ["{count} سند تازه", "{count} new"],
   caption: [
     "آخرین سندها، تازه‌ترین در بالا؛ با زدن هر ردیف سرگذشت سند دیده می‌شود.",
@@ -89,7 +93,6 @@ const WORDS = {
   ],
   time: ["زمان", "Time"],
   document: ["سند", "Document"],
-  kind: ["نوع", "Kind"],
   account: ["حساب", "Account"],
   payable: ["قابل پرداخت", "Payable"],
   state: ["وضعیت", "State"],
@@ -128,7 +131,6 @@ const WORDS = {
   net: ["خالص", "Net"],
   vat: ["مالیات بر ارزش افزوده", "VAT"],
   duty: ["عوارض شهرداری", "Municipal duty"],
-  source: ["مبدأ", "Source"],
   date: ["تاریخ سند", "Document date"],
   received: ["رسیده در", "Received"],
   changed: ["آخرین تغییر", "Last change"],
@@ -232,11 +234,11 @@ const DIGITS_DATE = { year: "numeric", month: "2-digit", day: "2-digit" };
 const NAMED_DATE = { year: "numeric", month: "short", day: "numeric" };
 
 const FORMATS = [
-  { number: new Intl.NumberFormat("fa-IR"), clock: inTehran("fa-IR", CLOCK), day: "fa-IR-u-ca-persian" },
-  { number: new Intl.NumberFormat("en-GB"), clock: inTehran("en-GB", CLOCK), day: "fa-IR-u-ca-persian-nu-latn" },
+  { number: new Intl.NumberFormat("fa-IR"), clock: inTehran("fa-IR", CLOCK), jalali: "fa-IR-u-ca-persian" },
+  { number: new Intl.NumberFormat("en-GB"), clock: inTehran("en-GB", CLOCK), jalali: "fa-IR-u-ca-persian-nu-latn" },
 ];
-const GREGORIAN = [inTehran("en-GB", NAMED_DATE), inTehran("en-GB", NAMED_DATE)];
-const JALALI = FORMATS.map((format) => inTehran(format.day, DIGITS_DATE));
+const JALALI = FORMATS.map((format) => inTehran(format.jalali, DIGITS_DATE));
+const GREGORIAN = inTehran("en-GB", NAMED_DATE);
 
 function inTehran(locale, options) {
   return new Intl.DateTimeFormat(locale, { timeZone: "Asia/Tehran", ...options });
@@ -244,7 +246,7 @@ function inTehran(locale, options) {
 
 /** The day in the language's own calendar, then in the other. */
 function days(moment) {
-  const both = [JALALI[language].format(moment), GREGORIAN[language].format(moment)];
+  const both = [JALALI[language].format(moment), GREGORIAN.format(moment)];
   return language === PERSIAN ? both : both.reverse();
 }
 
@@ -300,9 +302,9 @@ function plain(text) {
 const $ = (id) => document.getElementById(id);
 
 /** An element; children that are texts become text nodes, null and undefined are left out. */
-function element(name, attributes, ...children) {
+function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes ?? {})) {
+  for (const [key, value] of Object.entries(attributes)) {
     if (value !== undefined) made.setAttribute(key, value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
@@ -310,8 +312,8 @@ function element(name, attributes, ...children) {
 }
 
 /** A code, a number or another's words: its direction is its own business, whatever stands around it. */
-function bdi(text, attributes) {
-  return element("bdi", attributes, text);
+function bdi(text) {
+  return element("bdi", {}, text);
 }
 
 /** Sets a text only if it changes, so that screen readers aren't told the same thing again. */
@@ -372,6 +374,11 @@ async function ask(path, { headers = {}, signal = AbortSignal.timeout(ANSWER_MS)
   return response;
 }
 
+/** What a problem+json says; the `otherwise` of our words if there is none. */
+function problemText(problem, otherwise) {
+  return problem?.detail && problem.detail_fa ? sentence(problem.detail_fa, problem.detail) : say(otherwise);
+}
+
 async function askJson(path) {
   return exactJson(await (await ask(path)).text());
 }
@@ -388,7 +395,7 @@ function exactJson(text) {
 /**
  * By document id.
  *
- * `doc` is the document, null if only a refused command is known; `refusal` is the event of a command refused since it
+ * `doc` is the document without its lines, null if only a refused command is known; `refusal` is the event of a command refused since it
  * last changed. `at` is when something last happened; `place` is the moment by which it is listed: null, or behind `at`,
  * while the list is held. `row` is null unless listed; it `isStale` until it shows what is known, and `isFresh` if that is
  * to be noticed.
@@ -410,7 +417,7 @@ function entryOf(id, source, sourceId) {
 function takeDocument(doc) {
   const entry = entryOf(doc.id, doc.source, doc.source_id);
   if (entry.doc && entry.doc.step >= doc.step) return false;
-  entry.doc = doc;
+  entry.doc = { ...doc, lines: [] }; // the story reads the lines, there may be thousands
   entry.refusal = null;
   entry.at = Date.parse(doc.changed_at);
   entry.isStale = true;
@@ -419,7 +426,7 @@ function takeDocument(doc) {
 
 /** Take in an event of the feed; true if it is news. */
 function takeEvent(event) {
-  if (event.type !== "document.command_refused") return takeDocument(event.document);
+  if (event.type !== COMMAND_REFUSED) return takeDocument(event.document);
   const entry = entryOf(event.document_id, event.source, event.source_id);
   if (event.document) takeDocument(event.document);
   entry.refusal = event;
@@ -434,7 +441,7 @@ function onEvent(event) {
   entry.isFresh = true;
   changedSince.count += 1;
   changedSince.last = entry;
-  if (entries.size > MOST_KEPT) forgetOldest();
+  if (entries.size > 2 * MOST_KEPT) forgetOldest();
   drawSoon();
   announceSoon();
   countSoon();
@@ -443,23 +450,24 @@ function onEvent(event) {
 
 function forgetOldest() {
   const byAge = [...entries.values()].sort((one, other) => other.at - one.at);
-  for (const entry of byAge.slice(MOST_KEPT)) {
-    entries.delete(entry.id);
-    entry.row?.remove();
-  }
+  byAge.slice(MOST_KEPT).forEach(forget);
 }
 
-function forgetAll() {
-  entries.clear();
-  $("rows").replaceChildren();
+function forget(entry) {
+  entries.delete(entry.id);
+  entry.row?.remove();
 }
 
-/** Read the latest documents; those that changed while nobody told us are shown as news. */
+/** Read the latest documents. What changed while nobody told us is news; what isn't among them may have changed too. */
 async function readLatest() {
-  const before = entries.size > 0;
   const page = await askJson(`/v1/documents?limit=${FIRST_PAGE}`);
+  const latest = new Set(page.items.map((doc) => doc.id));
+  const isNews = entries.size > 0;
+  for (const entry of [...entries.values()]) {
+    if (!latest.has(entry.id)) forget(entry);
+  }
   for (const doc of page.items) {
-    if (takeDocument(doc)) entries.get(doc.id).isFresh = before;
+    if (takeDocument(doc)) entries.get(doc.id).isFresh = isNews;
   }
   for (const entry of entries.values()) entry.place = entry.at;
   isRead = true;
@@ -468,6 +476,7 @@ async function readLatest() {
 
 // --- the list
 
+/** Whether the list was read, and nothing was missed since. */
 let isRead = false;
 let isPaused = false;
 let wantedState = "";
@@ -497,7 +506,8 @@ function draw() {
     .slice(0, MOST_ROWS);
   placeRows(listed);
   showWaiting(held ? matching.filter((entry) => entry.place !== entry.at).length : 0);
-  setText($("shown"), isRead ? say("shown", { shown: number(listed.length), known: number(entries.size) }) : "");
+  const figures = { shown: number(listed.length), known: number(entries.size) };
+  setText($("shown"), isRead ? say(listed.length === entries.size ? "known" : "shown", figures) : "");
   $("empty").hidden = listed.length > 0;
   setText($("empty"), say(!isRead ? "asking" : entries.size ? "no_match" : "empty"));
 }
@@ -537,22 +547,23 @@ function freshRow(entry) {
   return entry.row;
 }
 
-const COLUMNS = ["time", "document", "kind", "account", "payable", "state", "reasons"];
+const COLUMNS = ["time", "document", "account", "payable", "state", "reasons"];
 
 function newRow(entry) {
   const row = element("tr", { role: "row", "data-id": entry.id });
   for (const column of COLUMNS) row.append(element("td", { role: "cell", class: column }));
   const open = element("button", { type: "button", class: "open", "aria-haspopup": "dialog" }, bdi(entry.sourceId));
-  row.querySelector(".document").append(open, bdi(entry.source, { class: "source" }));
+  row.querySelector(".document").append(open, element("span", { class: "kind" }));
   open.title = entry.sourceId;
   return row;
 }
 
-function fillRow({ row, doc, refusal, at }) {
+function fillRow({ row, source, doc, refusal, at }) {
   const cell = (column) => row.querySelector(`td.${column}`);
   const dates = language === PERSIAN ? days(at)[0] : days(at).join(" · ");
   cell("time").replaceChildren(timeElement(at, element("b", {}, clock(at)), " ", element("span", {}, dates)));
-  setText(cell("kind"), doc ? called(KINDS, doc.kind) : "–");
+  const kind = doc ? [called(KINDS, doc.kind), " · "] : [];
+  row.querySelector(".kind").replaceChildren(...kind, bdi(source));
   cell("account").replaceChildren(doc?.account ? bdi(doc.account) : "–");
   cell("account").dataset.label = doc?.account ? say("account") : "";
   cell("payable").replaceChildren(...(isNothing(doc?.totals?.payable) ? ["–"] : money(doc.totals.payable)));
@@ -604,7 +615,8 @@ async function readCounts() {
   try {
     counts = await askJson("/v1/documents/counts");
   } catch {
-    return; // the old figures stay; health tells what is wrong
+    countSoon(); // the old figures stay meanwhile; health tells what is wrong
+    return;
   }
   drawTiles();
 }
@@ -677,8 +689,8 @@ function setList(list, texts) {
 }
 
 function drawTitle() {
-  const isWell = document.body.dataset.health === "ok" && connection === "live";
-  document.title = (isWell ? "" : "⚠ ") + say("title");
+  const isTroubled = connection === "lost" || (health !== undefined && document.body.dataset.health !== "ok");
+  document.title = (isTroubled ? "⚠ " : "") + say("title");
 }
 
 // --- the connection
@@ -725,11 +737,14 @@ async function follow() {
     try {
       await followOnce(() => (failures = 0));
     } catch (error) {
-      if (error instanceof Refused && (error.status === 401 || error.status === 403)) {
+      if (error.status === 401 || error.status === 403) {
         await newKey(error);
         continue;
       }
-      if (error instanceof Refused && error.status === 400) lastId = ""; // a feed that was made anew
+      if (error.status === 400 && lastId) {
+        lastId = ""; // of a feed that was made anew
+        continue;
+      }
     }
     setConnection("lost");
     await pause(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2));
@@ -762,16 +777,21 @@ async function followOnce(connected) {
     if (Date.now() - lastHeard > LONG_AWAY_MS) lastId = "";
     const response = await ask("/v1/live", { headers: lastId ? { "Last-Event-ID": lastId } : {}, signal: cut.signal });
     heard();
-    if (!lastId) await readLatest();
+    if (!lastId) isRead = false;
+    if (!isRead) await readLatest();
     connected();
     keepKey();
     setConnection("live");
     countSoon();
+    if (storyId === null) onAddress();
+    else readStorySoon();
     for await (const message of messages(response.body)) {
       heard();
       lastId = message.id || lastId;
-      if (message.name === "lost") await readLatest();
-      else if (message.data) onEvent(exactJson(message.data));
+      if (message.name === "lost") {
+        isRead = false;
+        await readLatest();
+      } else if (message.data) onEvent(exactJson(message.data));
     }
   } finally {
     clearTimeout(silence);
@@ -820,18 +840,19 @@ async function newKey(refused) {
   lastId = "";
   isRead = false;
   counts = null;
-  forgetAll();
+  [...entries.values()].forEach(forget);
   drawTiles();
   setConnection("locked");
   drawKeyTrouble();
+  $("story").close();
   $("key").focus();
   await new Promise((resolve) => (keyGiven = resolve));
 }
 
 function drawKeyTrouble() {
-  const { status, problem } = keyTrouble ?? {};
-  const told = status === 403 && problem ? sentence(problem.detail_fa, problem.detail) : say("key_wrong");
-  setText($("key-problem"), keyTrouble ? told : "");
+  const isForbidden = keyTrouble?.status === 403;
+  const text = isForbidden ? problemText(keyTrouble.problem, "key_wrong") : say("key_wrong");
+  setText($("key-problem"), keyTrouble ? text : "");
 }
 
 function onKey(event) {
@@ -890,12 +911,14 @@ function onStoryClosed() {
   const row = entries.get(storyId)?.row;
   storyId = null;
   story = null;
+  if (connection === "locked") return; // with a key it will be opened again
   if (history.state?.isStory) history.back();
   else if (location.hash) history.replaceState(null, "", location.pathname);
   row?.querySelector(".open").focus({ preventScroll: true });
 }
 
 function onAddress() {
+  if (connection === "locked") return;
   const id = location.hash.slice(1);
   if (/^[0-9a-f-]{36}$/.test(id)) openStory(id);
   else $("story").close();
@@ -913,20 +936,16 @@ function drawStory() {
     ...[
       doc && summaryOf(doc),
       story === null && element("p", { class: "dim" }, say("asking")),
-      story?.problem && element("p", { class: "notice" }, storyTrouble(story.problem)),
+      story?.problem && element("p", { class: "notice" }, problemText(story.problem, "story_failed")),
       story && !story.problem && !steps.length && element("p", { class: "dim" }, say("undecided")),
       doc?.reasons?.length && reasonsOf(doc.reasons, TONES[doc.state]),
-      steps.length && historyOf(steps),
-      !steps.length && entry?.refusal && historyOf([entry.refusal]),
+      steps.length && historyOf(steps, doc?.reasons),
+      !steps.length && entry?.refusal && historyOf([entry.refusal], []),
       doc?.lines?.length && linesOf(doc),
       doc && totalsOf(doc.totals ?? {}),
       doc && particularsOf(doc),
     ].filter(Boolean),
   );
-}
-
-function storyTrouble(problem) {
-  return problem.detail ? sentence(problem.detail_fa, problem.detail) : say("story_failed");
 }
 
 function summaryOf(doc) {
@@ -944,38 +963,46 @@ function section(title, ...children) {
 }
 
 function reasonsOf(reasons, tone) {
-  return element("ul", { class: `why ${tone ?? "gone"}` }, ...reasons.map((each) => element("li", {}, reasonText(each))));
+  return element("ul", { class: `why ${tone ?? "gone"}` }, ...reasonItems(reasons));
 }
 
-function historyOf(steps) {
+function reasonItems(reasons) {
+  return reasons.map((each) => element("li", {}, reasonText(each)));
+}
+
+/** The steps one by one; not again the reasons that are `told` above. */
+function historyOf(steps, told = []) {
   const shown = steps.map((step) => {
-    const isRefused = step.type === "document.command_refused";
+    const state = step.type === COMMAND_REFUSED ? "refused" : step.document.state;
     const at = Date.parse(step.recorded_at);
+    const reasons = step.reasons ?? [];
+    const isTold = JSON.stringify(reasons) === JSON.stringify(told);
     return element(
       "li",
       {},
+      element("p", {}, element("b", {}, called(COMMANDS, step.command)), " ", badge(state)),
       element(
         "p",
-        {},
-        element("b", {}, called(COMMANDS, step.command)),
-        " ",
-        badge(isRefused ? "refused" : (step.document?.state ?? step.type.replace("document.", ""))),
+        { class: "dim" },
+        timeElement(at, `${days(at)[0]} ${clock(at)}`),
+        " · ",
+        bdi(say("by", { actor: step.actor })),
       ),
-      element("p", { class: "dim" }, timeElement(at, `${days(at)[0]} ${clock(at)}`), " · ", bdi(say("by", { actor: step.actor }))),
-      step.reasons?.length ? element("ul", {}, ...step.reasons.map((each) => element("li", {}, reasonText(each)))) : null,
+      isTold ? null : element("ul", {}, ...reasonItems(reasons)),
     );
   });
   return section("history", element("ol", { class: "history" }, ...shown));
 }
 
-const LINE_COLUMNS = ["product", "quantity", "unit_price", "discount", "tax", "payable"];
+const AMOUNT_COLUMNS = ["quantity", "unit_price", "discount", "tax", "payable"];
 
 function linesOf({ lines }) {
-  const head = LINE_COLUMNS.map((column) => element("th", { scope: "col" }, say(column)));
+  const heading = (text, className) => element("th", { scope: "col", class: className }, text);
+  const amounts = AMOUNT_COLUMNS.map((column) => heading(say(column), "amount"));
   const table = element(
     "table",
     {},
-    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "#"), ...head)),
+    element("thead", {}, element("tr", {}, heading("#"), heading(say("product")), ...amounts)),
     element("tbody", {}, ...lines.slice(0, MOST_LINES).map(lineRow)),
   );
   const more = lines.length - MOST_LINES;
@@ -1149,7 +1176,6 @@ function begin() {
   });
   setInterval(() => document.hidden || askHealthSoon(), HEALTH_MS);
   askHealthSoon();
-  onAddress();
   follow();
 }
 
