@@ -37,6 +37,9 @@ TOGETHER: Final = 50
 """How many are posted before their answers are told together."""
 TOGETHER_SECONDS: Final = 0.25
 READ_SECONDS: Final = 0.5
+CATCH_UP_SECONDS: Final = 0.5
+ANSWERED: Final = 10_000
+"""How many documents' answers are remembered, so that events Kafka gives once more aren't posted once more."""
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 15.0
 OTHER_REVISION: Final = 50_900
@@ -113,6 +116,9 @@ class Poster:
         self._away_until = 0.0
         self._pause = FIRST_PAUSE
         self._next_at = 0.0
+        self._caught_up = False
+        self._answered: dict[UUID, int] = {}
+        self._rights = Outage(f"the right to post to {client.server}", context.logger)
         self.posted = 0
         self.failed = 0
 
@@ -132,10 +138,17 @@ class Poster:
         """Until cancelled."""
         async with self._context.events.documents("post", self._wanted, window=WINDOW) as reader:
             while True:
-                # First everything there is to read: what came after a posting may say that it is over.
-                if await self._absorb(reader, self._idle_seconds()) and self.waiting < WINDOW:
-                    continue
+                await self._catch_up(reader)
                 await self._work(reader)
+
+    async def _catch_up(self, reader: Reader[DocumentEvent]) -> None:
+        """Take in everything there is, for what came after a posting may say that it is over. After the start not for
+        long: where something comes all the time, posting has to get its turn."""
+        until = time.monotonic() + CATCH_UP_SECONDS
+        while await self._absorb(reader, self._idle_seconds()):
+            if self.waiting >= WINDOW or (self._caught_up and time.monotonic() >= until):
+                return
+        self._caught_up = True
 
     def _idle_seconds(self) -> float:
         """How long there is nothing to do but read."""
@@ -154,11 +167,13 @@ class Poster:
         done = []
         for event in events:
             known = self._waiting.get(event.document_id)
-            if event.type == POSTING and (known is None or event.step > known.event.step):
+            if event.step <= self._answered.get(event.document_id, 0):
+                done.append(event)  # it comes again after its answer was told
+            elif event.type == POSTING and (known is None or event.step > known.event.step):
                 if known is not None:
                     done += known.messages
                 self._waiting[event.document_id] = waiting = _Waiting(event)
-                heapq.heappush(self._queue, (waiting.age, event.document_id))
+                self._queue_up(waiting)
             elif known is not None and event.step == known.event.step and event.type == POSTING:
                 known.messages.append(event)  # it came once more
             else:
@@ -211,7 +226,7 @@ class Poster:
             _, document_id = heapq.heappop(self._later)
             waiting = self._waiting.get(document_id)
             if waiting is not None:
-                heapq.heappush(self._queue, (waiting.age, document_id))
+                self._queue_up(waiting)
 
     async def _paced(self) -> None:
         """At most ``most_per_second``, evenly: who was away is not run over."""
@@ -228,9 +243,15 @@ class Poster:
     ) -> None:
         await self._bus.waited_out(lambda: self._context.publisher.documents(answers))
         for waiting in done:
+            self._remember(waiting.event)
             if self._waiting.get(waiting.event.document_id) is waiting:
                 del self._waiting[waiting.event.document_id]
         await reader.ack([message for waiting in done for message in waiting.messages])
+
+    def _remember(self, event: DocumentEvent) -> None:
+        self._answered[event.document_id] = event.step
+        while len(self._answered) > ANSWERED:
+            del self._answered[next(iter(self._answered))]
 
     async def _post(self, waiting: _Waiting) -> PostingSucceeded | PostingFailed | None:
         """The answer to a document; None if it has to be tried again."""
@@ -243,7 +264,13 @@ class Poster:
             return self._failure(waiting, refusal.words, refusal.number)
         except Rejected as refusal:
             return self._failure(waiting, str(refusal), 0)
-        except (Retryable, Unauthorised) as error:
+        except Unauthorised as error:
+            # Reading may go on all the while, so the books aren't away; but it is the same for every document.
+            self._rights.down(error)
+            self._rest()
+            self._queue_up(waiting)
+            return None
+        except Retryable as error:
             return await self._troubled(waiting, error)
         self._well()
         if posted.revision != event.document.revision:
@@ -264,7 +291,7 @@ class Poster:
         self._context.logger.warning("document %s is refused: %s (%d)", waiting.event.document_id, words, number)
         return mapper.failed(waiting.event, words, number, self._context.name, self._context.clock())
 
-    async def _troubled(self, waiting: _Waiting, error: ConnectorError) -> PostingSucceeded | PostingFailed | None:
+    async def _troubled(self, waiting: _Waiting, error: Retryable) -> PostingSucceeded | PostingFailed | None:
         """Posting didn't get to an end. If the server answers otherwise, it is this document's own trouble."""
         try:
             await self._client.query(contract.PING)
@@ -275,7 +302,7 @@ class Poster:
             return None
         except ConnectorError as away:
             self._gone(away if isinstance(away, Unauthorised) else error)
-            heapq.heappush(self._queue, (waiting.age, waiting.event.document_id))
+            self._queue_up(waiting)
             return None
         self._well()
         if known is not None:
@@ -293,12 +320,20 @@ class Poster:
 
     def _gone(self, error: ConnectorError) -> None:
         self._books.down(error)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is posted for a while; then the books may be others."""
         self._gate.doubt()
         self._away_until = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
+    def _queue_up(self, waiting: _Waiting) -> None:
+        heapq.heappush(self._queue, (waiting.age, waiting.event.document_id))
+
     def _well(self) -> None:
         self._books.up()
+        self._rights.up()
         self._pause = FIRST_PAUSE
 
 

@@ -152,6 +152,21 @@ async def test_one_the_server_fails_on_each_time_is_failed_and_holds_up_no_other
     assert sorted(external_id for external_id, _ in world.outcomes()) == sorted(map(str, others))
 
 
+async def test_without_the_right_to_post_documents_wait_and_reading_goes_on(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.connector(tries=1):
+        await knows_the_company(world)
+        world.sim.run("REVOKE EXECUTE ON OBJECT::hub.post_document FROM hub_writer")
+        identities = [await world.send() for _ in range(2)]
+        await until(lambda: any("the right to post" in message for message in caplog.messages))
+        await world.books_say(PRODUCT, 30)
+        await world.has_stock(30, 2)
+        assert not any(message.startswith("Hesabgar at") for message in caplog.messages)
+        world.sim.run("GRANT EXECUTE ON OBJECT::hub.post_document TO hub_writer")
+        await posted_once(world, identities)
+
+
 async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(world: World) -> None:
     async with world.connector(post=()):
         await knows_the_company(world)
