@@ -238,8 +238,10 @@ def _wanted_rights(spec: Spec) -> list[tuple[str, str]]:
     wanted = [(f"hub.{view.name}", "SELECT") for view in sql.VIEWS]
     wanted += [(f"hub.{name}", "SELECT") for name in ("contract_version", "horizon", "outcome")]
     wanted.append(("hub.build_fingerprint", "EXECUTE"))
-    if spec.role is Role.BRANCH or spec.post:
+    if spec.role is Role.BOOKS and spec.post:
         wanted.append(("hub.post_document", "EXECUTE"))
+    if spec.role is Role.BRANCH:
+        wanted.append(("hub.put_answer", "EXECUTE"))
     if spec.role is Role.BRANCH or spec.send_new:
         wanted += [("hub.post_account", "EXECUTE"), ("hub.post_product", "EXECUTE")]
     return wanted

@@ -314,12 +314,14 @@ _LINKS: Final[dict[str, tuple[str, str]]] = {
     "warehouse": ("warehouses", "code"),
     "attribute": ("attributes", "code"),
     "account": ("accounts", "code"),
+    "to_warehouse": ("warehouses", "code"),
 }
 """Columns that name a row of another view, and that view's column they show."""
 
 _MARKED: Final[dict[str, tuple[str, ...]]] = {
     "second_unit": ("2", "second", "dovom", "dovvom", "fari", "farei", "دوم", "فرعی"),
     "detail_group": ("tafsili", "tafzili", "detail", "تفصیلی"),
+    "to_warehouse": ("to", "2", "maghsad", "dest", "destination", "target", "مقصد"),
 }
 """Second columns that lead to the same table as another: what marks them, without which they are that other."""
 
@@ -335,6 +337,8 @@ _UNDERIVED: Final[dict[str, str]] = {
     "returned_cheques": _CHEQUES,
     "external_id": "a column of the site's own, which site_post fills with the hub's id",
     "kind": "CASE … WHEN … from the site's own kinds to the hub's words (sales_invoice, transfer, …)",
+    "payment": "'cash' or 'credit', from what the site calls them",
+    "method": "'cash', 'card' or 'cheque', from what the site calls them",
     "groups.kind": "'product', 'account' or 'detail': UNION ALL of the tables of groups",
 }
 """Columns that need more than one of the database's, by name or by view and name."""
@@ -609,7 +613,7 @@ class _Drafter:
         found = []
         for field in table.fields.values():
             words = _words(field.name)
-            if field.type not in _TEXTS:
+            if field.type not in _TEXTS or not _is_meant(column, field):
                 continue
             named = _likeness(
                 [word for word in words if word not in ("code", "name", "no")] or words, _ENTITIES[entity]
