@@ -19,6 +19,7 @@ from hub.bus.deadletters import dead_letter
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.producer import Outgoing, Producer
 from hub.store.errors import Unavailable as StoreUnavailable
+from hub.store.errors import Unready
 from schemas.codec import Undecodable
 
 ATTEMPT_SECONDS = 30.0
@@ -76,7 +77,8 @@ class Handler(Protocol):
         """The batch decoded; never raises."""
 
     async def handle(self, batch: Decoded) -> Handled:
-        """The work. Raises only what passes: the store's or the bus's Unavailable; it is then called again."""
+        """The work. Raises only what no record is to blame for: the store's Unavailable or Unready, or the bus's
+        Unavailable; it is then called again."""
 
 
 class _Batch(msgspec.Struct, frozen=True):
@@ -150,6 +152,8 @@ class Loop:
         Three things go on at once, each on its own batch and each in order: collecting one, handling the one before
         it, and publishing and acking the one before that.
         """
+        # For good: when this ends by a defect, Faust goes on reading and would ack, and commit, what nobody handled.
+        stream.enable_acks = False
         collected: asyncio.Queue[_Batch] = asyncio.Queue(maxsize=1)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._handle(stream, collected), name=f"{self.name}-handling")
@@ -213,7 +217,7 @@ class Loop:
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
                     return await work()
-            except (StoreUnavailable, BusUnavailable, TimeoutError) as error:
+            except (StoreUnavailable, Unready, BusUnavailable, TimeoutError) as error:
                 self.progress.retries += 1
                 logger.warning("%s: %s failed, again in %.1f s: %s", self.name, what, pause, error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not secrecy

@@ -109,10 +109,14 @@ def _app(kafka: Kafka, session_seconds: float) -> Any:
 
 
 class App(faust.App):  # type: ignore[misc]  # faust is untyped here
-    """Faust's app, without its directories."""
+    """Faust's app, without its directories, and not waiting for acks that nobody will give."""
 
     def _create_directories(self) -> None:
         """None: nothing of ours lives in Faust's tables, and the working directory may not be ours to write."""
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
+        if not self.crashed:
+            await super()._consumer_wait_empty(consumer, logger)
 
 
 class QuietMonitor(Monitor):  # type: ignore[misc]  # faust is untyped here

@@ -15,7 +15,7 @@ from hub.rules import deciding as rules
 from hub.rules.settings import RuleSettings
 from hub.store import deciding as memory
 from hub.store.deciding import Decided
-from hub.store.errors import Unavailable
+from hub.store.errors import Unavailable, Unready
 from hub.store.pool import Store
 from schemas.commands import AnyCommand
 from schemas.events import DocumentEvent
@@ -74,11 +74,11 @@ async def decide_each(
 ) -> list[Decided | Undecided]:
     """Decide a batch; if it fails as a whole, decide its commands one by one to find the one that is to blame.
 
-    Raises Unavailable; answers Undecided for a command that can't be decided at all.
+    Raises Unavailable or Unready; answers Undecided for a command that can't be decided at all.
     """
     try:
         return list(await decide_batch(store, commands, settings, clock))
-    except Unavailable:
+    except (Unavailable, Unready):
         raise
     except Exception as error:  # a defect in a rule, or data PostgreSQL refuses: one command must not stop the rest
         if len(commands) == 1:

@@ -9,7 +9,7 @@ from hub.bus.producer import Producer
 from hub.rules.settings import RuleSettings
 from hub.store import master as master_store
 from hub.store.deciding import Decided
-from hub.store.errors import Unacceptable
+from hub.store.errors import Unacceptable, Unready
 from hub.store.pool import Store
 from schemas import codec, topics
 from schemas.codec import Undecodable
@@ -98,6 +98,8 @@ class StoreMaster:
     async def handle(self, batch: Decoded) -> Handled:
         try:
             await master_store.apply(self._store, batch.records)
+        except Unready:
+            raise
         except Unacceptable:
             return Handled(failures=[*batch.failures, *await self._one_by_one(batch)])
         return Handled(failures=batch.failures)
@@ -107,6 +109,8 @@ class StoreMaster:
         for index, record in zip(batch.places, batch.records, strict=True):
             try:
                 await master_store.apply(self._store, [record])
+            except Unready:
+                raise
             except Unacceptable as error:
                 failures.append(Failure(index, str(error)))
         return failures

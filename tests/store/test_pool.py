@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from hub.store.errors import Unacceptable, Unavailable, translated
+from hub.store.errors import Unacceptable, Unavailable, Unready, translated
 from hub.store.pool import Store
 from tests.conftest import free_port
 from tests.store.company import value
@@ -24,7 +24,7 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 async def test_a_wrong_password_won_t_pass(database: str) -> None:
     wrong = database.replace("://", "://peyvand:wrong@", 1) if "@" not in database else _with_password(database)
-    with pytest.raises(Unacceptable, match="refused the login"):
+    with pytest.raises(Unready, match="refused the login"):
         await Store(wrong).open()
 
 
@@ -64,12 +64,19 @@ async def test_times_are_told_in_utc_whatever_the_server_thinks(store: Store) ->
         (TimeoutError("x"), Unavailable),
         (asyncpg.CheckViolationError("x"), Unacceptable),
         (asyncpg.NumericValueOutOfRangeError("x"), Unacceptable),
-        (asyncpg.UndefinedTableError("x"), Unacceptable),
-        (asyncpg.InvalidPasswordError("x"), Unacceptable),
+        (asyncpg.CharacterNotInRepertoireError("x"), Unacceptable),
+        (asyncpg.ProgramLimitExceededError("x"), Unacceptable),
+        (asyncpg.UndefinedTableError("x"), Unready),
+        (asyncpg.InvalidPasswordError("x"), Unready),
+        (asyncpg.InsufficientPrivilegeError("x"), Unready),
+        (asyncpg.ReadOnlySQLTransactionError("x"), Unready),
+        (asyncpg.ObjectNotInPrerequisiteStateError("x"), Unready),
+        (asyncpg.InvalidCatalogNameError("x"), Unready),
         (ValueError("x"), ValueError),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
 )
 def test_faults_that_pass_are_told_from_those_that_won_t(raised: Exception, told: type[Exception]) -> None:
-    with pytest.raises(told), translated():
+    with pytest.raises(told) as caught, translated():
         raise raised
+    assert type(caught.value) is told

@@ -143,6 +143,16 @@ class Hub:
 
         return list(await until(enough))
 
+    @staticmethod
+    async def handled(streams: Streams, *, at_least: int) -> int:
+        """Wait until a worker has handled, published and acked so many commands; how many they are."""
+
+        async def enough() -> int:
+            handled = streams.counters()["decide_handled"]
+            return handled if handled >= at_least else 0
+
+        return int(await until(enough))
+
     async def committed(self, topic: Topic) -> dict[int, int]:
         """Up to where the streams' group has handled each partition."""
         consumer = AIOKafkaConsumer(
