@@ -37,6 +37,8 @@ _NOT_INSTALLED: Final = frozenset({207, 208, 2812})
 _DB_LIB: Final = range(20_000, 21_000)
 """FreeTDS's own errors: all of them of the connection."""
 _DB_LIB_MARK: Final = "DB-Lib error message"
+_SERVER_HAS_SPOKEN: Final = "20018"
+"""FreeTDS's "check messages from the SQL Server"."""
 _DB_LIB_NUMBER: Final = re.compile(rf"{_DB_LIB_MARK} (\d+)")
 
 
@@ -90,9 +92,12 @@ def _number_and_words(error: Exception) -> tuple[int, str]:
     own = text.partition(_DB_LIB_MARK)[0].strip()
     if own:
         return number, own
-    # FreeTDS's words alone: the number beside them may be that of an older error, for pymssql forgets to reset it.
-    found = _DB_LIB_NUMBER.search(text)
-    return int(found[1]) if found else number, " ".join(text.split()) or type(error).__name__
+    # FreeTDS's words alone. Unless they point to words of the server, the number may be that of an older error, which
+    # pymssql forgets to reset.
+    found = _DB_LIB_NUMBER.findall(text)
+    if found and _SERVER_HAS_SPOKEN not in found:
+        number = int(found[0])
+    return number, " ".join(text.split()) or type(error).__name__
 
 
 class _Job:

@@ -153,6 +153,9 @@ class Consumer:
             except (KafkaError, OSError, TimeoutError) as error:
                 await _stop(client)
                 raise Unavailable(f"Kafka at {self._kafka.bootstrap} can't be reached: {error!r}") from error
+            except asyncio.CancelledError:
+                await _stop(client)
+                raise
             self._client = client
         return self._client
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import pymssql
 import pytest
 
 from connectors.base import Rejected, Retryable, Unauthorised
@@ -95,6 +96,31 @@ async def test_calls_beyond_the_threads_wait_for_one_and_threads_end_with_the_cl
     assert threading.active_count() - before <= 2
     client.close()
     await until(lambda: threading.active_count() <= before)
+
+
+AWAY = b"DB-Lib error message 20009, severity 9:\nUnable to connect: TDS server is unavailable or does not exist\n"
+REFUSED = (
+    b"DB-Lib error message 20018, severity 14:\nGeneral SQL Server error: Check messages from the SQL Server\n"
+    b"DB-Lib error message 20002, severity 9:\nTDS server connection failed\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "kind"),
+    [
+        (18_456, AWAY, Away),  # the number of an older refusal, which pymssql forgets to reset
+        (18_456, REFUSED, Unauthorised),
+        (18_456, b"Login failed for user 'hub'." + REFUSED, Unauthorised),
+        (20_009, AWAY, Away),
+        (1_222, b"Lock request time out period exceeded.", Undone),
+        (547, b"The INSERT statement conflicted", Refused),
+        (0, b"", Away),
+    ],
+)
+@pytest.mark.parametrize("nested", [True, False], ids=["connecting", "asking"])
+def test_an_error_is_what_its_words_say(number: int, text: bytes, kind: type[Exception], *, nested: bool) -> None:
+    arguments = ((number, text),) if nested else (number, text)
+    assert type(clients.our_error(pymssql.OperationalError(*arguments), "s")) is kind
 
 
 async def stuck() -> asyncio.Server:
