@@ -7,10 +7,13 @@ from uuid import UUID
 from hub.store.pool import Store
 
 _EXPIRED = """
-select id, source, source_id, revision, step, expires_at
-from documents
-where expires_at <= $1 and state in ('held', 'cleared', 'backordered')
-order by expires_at, id limit $2
+select x.id, x.source, x.source_id, x.revision, x.step, x.expires_at
+from documents x
+where x.expires_at <= $1 and x.state in ('held', 'cleared', 'backordered') and not exists (
+    select from decisions d
+    where d.document_id = x.id and d.refused and d.recorded_at >= x.expires_at and d.event ->> 'command' = 'expire'
+)
+order by x.expires_at, x.id limit $2
 """
 
 _FILLABLE = """
@@ -37,7 +40,8 @@ class Due(NamedTuple):
 
 
 async def expired(store: Store, now: datetime, limit: int = 500) -> list[Due]:
-    """Documents whose reservation has run out, oldest first."""
+    """Documents whose reservation has run out, oldest first; not those whose expiry was refused (some of the goods
+    were returned, or sold on), for they would be asked for ever and stand in the way of the others."""
     async with store.connection() as connection:
         return [Due(*row) for row in await connection.fetch(_EXPIRED, now, limit)]
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 from hub.rules.settings import StockPolicy
 from hub.store import master, timers
 from hub.store.pool import Store
-from schemas.commands import Cancel, PostingStarted, Reconsider
+from schemas import codec
+from schemas.commands import Cancel, Expire, PostingStarted, Reconsider
+from schemas.documents import Kind
+from streams.deciding import decide_batch
 from tests.rules.world import START, line
 from tests.store.company import amend, command, decide, document, on_hand, policy, rows, submit
 
@@ -25,6 +28,27 @@ async def test_what_ran_out_is_due_oldest_first_and_what_is_over_is_not(company:
     assert [due.source_id for due in await timers.expired(company, expiries[0])] == ["A"]
     assert await timers.expired(company, expiries[0] - timedelta(microseconds=1)) == []
     assert [due.source_id for due in await timers.expired(company, expiries[-1], limit=2)] == ["A", "B"]
+
+
+async def test_what_can_not_expire_is_asked_once_and_stands_in_nobodys_way(company: Store) -> None:
+    hour = policy(reservation=HOUR)
+    await decide(company, submit("SOLD"), submit("OTHER"), settings=hour)
+    await decide(company, submit("BACK", Kind.SALES_RETURN, original="SOLD", original_date=None))
+    due = {row[0]: row[1] for row in await rows(company, "select source_id, expires_at from documents")}
+    later = START + timedelta(days=10_000)
+    assert {each.source_id for each in await timers.expired(company, later)} == {"OTHER", "SOLD"}
+    expiry = command(Expire, "SOLD", due=due["SOLD"])
+    (event,) = await decide_batch(company, [expiry], hour, lambda: later)
+    assert [why.code for why in codec.decode_event(event.event).reasons] == ["has_returns"]
+    assert [each.source_id for each in await timers.expired(company, later, limit=1)] == ["OTHER"]
+
+
+async def test_an_expiry_refused_for_another_due_time_is_asked_again(company: Store) -> None:
+    hour = policy(reservation=HOUR)
+    await decide(company, submit("A"), settings=hour)
+    ((first,),) = await rows(company, "select expires_at from documents")
+    await decide(company, amend("A", 2), command(Expire, "A", due=first), settings=hour)
+    assert [each.source_id for each in await timers.expired(company, START + timedelta(days=10_000))] == ["A"]
 
 
 async def test_what_is_due_names_its_document_as_it_now_is(company: Store) -> None:
