@@ -120,28 +120,27 @@ class Connection:
         if kind != tds.LOGIN:
             raise tds.Malformed("no login")
         login = tds.parse_login(data)
-        refusal = self._refusal(login)
-        if refusal is not None:
-            await self._packets.write(tds.error_token(refusal, self._engine.name) + tds.done(tds.DONE_ERROR))
+        refusals = self._refusals(login)
+        if refusals:
+            told = b"".join(tds.error_token(each, self._engine.name) for each in refusals)
+            await self._packets.write(told + tds.done(tds.DONE_ERROR))
             await self._packets.finish()
             self._writer.write_eof()
             return False
         await self._welcome(login)
         return True
 
-    def _refusal(self, login: tds.Login) -> SqlError | None:
+    def _refusals(self, login: tds.Login) -> list[SqlError]:
+        """The errors that turn a login away, in the order the server tells them; none if it is welcome."""
+        failed = SqlError(18456, f"Login failed for user '{login.user}'.", severity=14)
         password = self._engine.logins.get(login.user.lower())
         if password is None or password != login.password:
-            return SqlError(18456, f"Login failed for user '{login.user}'.", severity=14)
-        wanted = login.database.lower()
-        known = wanted in ("", self._engine.database.name.lower())
-        if not known or not self._engine.may_open(login.user):
-            return SqlError(
-                4060,
-                f'Cannot open database "{login.database}" requested by the login. The login failed.',
-                severity=11,
-            )
-        return None
+            return [failed]
+        known = login.database.lower() in ("", self._engine.database.name.lower())
+        if known and self._engine.may_open(login.user):
+            return []
+        words = f'Cannot open database "{login.database}" requested by the login. The login failed.'
+        return [SqlError(4060, words, severity=11), failed]
 
     async def _welcome(self, login: tds.Login) -> None:
         engine = self._engine
