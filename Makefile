@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint bench docs lock clean
+.PHONY: run test lint bench bench-hesabgar docs lock clean
 
 define find_python
 	p="$(PYTHON)"; $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -42,6 +42,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.run
 	@$(BIN)/python -m bench
+
+bench-hesabgar: $(VENV)/.run
+	@$(BIN)/python -m bench.hesabgar
 
 docs: $(VENV)/.run
 	@$(BIN)/hub docs docs

@@ -22,6 +22,7 @@ import importlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from msgspec import inspect
 from schemas import ids
 from schemas.commands import AnyCommand
 from schemas.deadletters import DeadLetter
+from schemas.events import DocumentEvent
 from schemas.master import Master
 from schemas.secret import Secret
 
@@ -152,6 +154,49 @@ class Cursors(Protocol):
         """Remember a value; called only after what it stands for was published."""
 
 
+_Message = TypeVar("_Message")
+
+
+class Reader(Protocol[_Message]):
+    """What one purpose reads of the hub's topics; its place is remembered by the purpose's name."""
+
+    async def read(self, seconds: float) -> Sequence[_Message]:
+        """The next messages, in order per key; perhaps none, after ``seconds``. Raises :exc:`Retryable`.
+
+        After a crash, a lost connection or a move to another process some come again.
+        """
+
+    async def ack(self, messages: Sequence[_Message]) -> None:
+        """These, as :meth:`read` gave them, are done, in whatever order: the place moves up to the oldest that isn't.
+
+        Called only after what they led to was acknowledged. While Kafka is away it is told later.
+        """
+
+    def lag(self) -> int:
+        """How many messages wait, as far as it is known."""
+
+
+Wanted = Callable[[str, str, str], bool]
+"""Whether an event is wanted, by its type, its source and its document's kind ("" if it has none)."""
+
+
+class Events(Protocol):
+    """What the hub decided and learned, for a connector to act on. A new purpose begins with the oldest Kafka has.
+
+    At most ``window`` messages are handed out and not yet acknowledged.
+    """
+
+    def documents(
+        self, purpose: str, wanted: Wanted, *, window: int = 1_000
+    ) -> AbstractAsyncContextManager[Reader[DocumentEvent]]:
+        """The wanted of ``documents.events``."""
+
+    def master(
+        self, purpose: str, kinds: Sequence[type[Master]], *, window: int = 1_000
+    ) -> AbstractAsyncContextManager[Reader[Master]]:
+        """The ``master.*`` topics of these kinds of record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a connector is given to work with. ``kind`` is its folder's name, ``instance`` its own in the configuration.
@@ -163,6 +208,7 @@ class Context:
     instance: str
     publisher: Publisher
     cursors: Cursors
+    events: Events
     clock: Callable[[], datetime]
     data: Path
     logger: logging.Logger
@@ -227,6 +273,10 @@ class Connector(ABC, Generic[_SpecT]):
         it and starts a new one after a pause.
         """
 
+    def vitals(self) -> Mapping[str, int]:
+        """How the instance gets on, in whole numbers by name: what waits, lags in seconds."""
+        return {}
+
 
 @dataclass(slots=True)
 class Outage:
@@ -236,19 +286,20 @@ class Outage:
     logger: logging.Logger
     first_pause: float = 0.2
     longest_pause: float = 30.0
-    _down: bool = field(default=False, init=False)
+    reason: str | None = field(default=None, init=False)
+    """Why it is away, as it was first told; None while it is there."""
 
     def down(self, error: Exception) -> None:
         """It is away; says so unless it was known."""
-        if not self._down:
+        if self.reason is None:
             self.logger.error("%s is away: %s", self.of, error)
-        self._down = True
+            self.reason = str(error)
 
     def up(self) -> None:
         """It is there; says so if it was away."""
-        if self._down:
+        if self.reason is not None:
             self.logger.info("%s is back", self.of)
-        self._down = False
+        self.reason = None
 
     async def waited_out(self, action: Callable[[], Awaitable[_T]]) -> _T:
         """The action's result, however often it has to be tried: on Retryable again after a pause that doubles, from

@@ -70,7 +70,13 @@ class _Content(Command, frozen=True, kw_only=True):
 
 
 class Submit(_Content, frozen=True, kw_only=True):
-    """A document's content, first sent (or sent again)."""
+    """A document's content, first sent (or sent again).
+
+    ``in_books``: the books had it before, under this number. Then it is recorded as it is and stands as posted; it
+    neither reserves goods nor takes credit. Only connectors to the books say so.
+    """
+
+    in_books: str | None = None
 
 
 class Amend(_Content, frozen=True, kw_only=True):

@@ -178,6 +178,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "cancelled": ("سند لغو شد: {note}", "cancelled: {note}"),
     "refused": ("سند رد شد: {note}", "refused by an approver: {note}"),
     "approved": ("سند را {actor} تأیید کرد", "approved by {actor}"),
+    "posting_waits": (
+        "در انتظار ثبت؛ حسابگر در دسترس نیست: {why}",
+        "waits to be posted; the books can't take it now: {why}",
+    ),
     "posting_failed": (
         "حسابگر سند را نپذیرفت: {message} ({number})",
         "the books refused the document: {message} ({number})",

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.rules import credit, reservation, tax
+from hub.rules import credit, history, reservation, tax
 from hub.rules.kinds import KINDS, credit_effect
 from hub.rules.settings import MAX_AMOUNT, MAX_CODE, CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.rules.validation import line_number, line_numbers, problems
@@ -28,6 +28,7 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Submit,
 )
 from schemas.dates import jalali, jalali_time
 from schemas.documents import (
@@ -90,9 +91,13 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
     found = Needs()
     for command in commands:
         found.documents.add(command.document_id)
-        if isinstance(command, Content):
+        if isinstance(command, Content) and not _is_history(command):
             _content_needs(command, found)
     return found
+
+
+def _is_history(command: Content) -> bool:
+    return isinstance(command, Submit) and command.in_books is not None
 
 
 def _content_needs(command: Content, found: Needs) -> None:
@@ -196,7 +201,12 @@ def _content(
         _check_not_returned(standing, snapshot)
         release(standing, snapshot)
     policy = settings.policy(command.source)
-    outcome = _Outcome(State.REJECTED, wrong) if wrong else _judge(command, snapshot, settings, policy)
+    if wrong:
+        outcome = _Outcome(State.REJECTED, wrong)
+    elif _is_history(command):
+        outcome = _recorded(command)
+    else:
+        outcome = _judge(command, snapshot, settings, policy)
     document = _document(command, standing, outcome, policy, now)
     after = _stand(document, command.command_id, snapshot)
     if standing is not None and (taken := _taken_back(standing, after, snapshot)):
@@ -256,7 +266,26 @@ def _document(
         expires_at=now + policy.reservation if live and policy.reservation else None,
         note=request.note,
         currency=request.currency,
+        posting=_posting(command),
     )
+
+
+def _posting(command: Content) -> Posting | None:
+    if isinstance(command, Submit) and command.in_books is not None:
+        return Posting(number=command.in_books, posted_at=command.occurred_at)
+    return None
+
+
+def _recorded(command: Content) -> _Outcome:
+    """What the books had before: it stands as it is there."""
+    request = command.document
+    lines = history.lines(request)
+    totals = tax.totals(lines)
+    if request.kind is Kind.RECEIPT:
+        amount = request.amount or 0
+        totals = Totals(gross=amount, net=amount, payable=amount)
+    original_id = ids.original_id(command.source, request.original) if request.original else None
+    return _Outcome(State.POSTED, (), lines, totals, original_id)
 
 
 def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy: Policy) -> _Outcome:
@@ -744,7 +773,8 @@ def _on_document(
             return _reconsider(command, standing, snapshot, settings, now)
         case PostingStarted():
             _require(command, standing, POSTABLE)
-            return _move(standing, snapshot, now, State.POSTING, ())
+            waits = (reason("posting_waits", why=command.note),) if command.note else ()
+            return _move(standing, snapshot, now, State.POSTING, waits)
         case PostingSucceeded():
             return _posted(command, standing, snapshot, now)
         case PostingFailed():

@@ -8,16 +8,31 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from connectors import base
-from connectors.base import STOP_SECONDS, Connector, ConnectorError, ConnectorSpec, Context, Outage, Rejected, Retryable
+from connectors.base import (
+    STOP_SECONDS,
+    Connector,
+    ConnectorError,
+    ConnectorSpec,
+    Context,
+    Outage,
+    Reader,
+    Rejected,
+    Retryable,
+    Wanted,
+)
+from hub.bus.consumer import Consumer, Received
 from hub.bus.errors import TooLarge
 from hub.bus.errors import Unavailable as BusUnavailable
+from hub.bus.feed import Glance
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
 from hub.runtime.config import Config, connector_specs
@@ -31,7 +46,9 @@ from schemas import codec, topics
 from schemas.commands import AnyCommand
 from schemas.dates import utc_now
 from schemas.deadletters import DeadLetter
+from schemas.events import DocumentEvent
 from schemas.master import Master
+from schemas.topics import Topic
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -42,6 +59,9 @@ LEASE_SECONDS = 2.0
 """How often the leases are looked after: what another process gave up is taken over within this time."""
 
 logger = logging.getLogger(__name__)
+
+_Message = TypeVar("_Message")
+_glance = msgspec.json.Decoder(Glance)
 
 
 class KafkaPublisher:
@@ -111,6 +131,95 @@ def _store_errors() -> Iterator[None]:
         raise Rejected(str(error)) from error
 
 
+class KafkaEvents:
+    """:class:`connectors.base.Events`: each purpose is a consumer group ``connector.<kind>.<instance>.<purpose>``."""
+
+    def __init__(self, kafka: Kafka, instance: str) -> None:
+        self._kafka = kafka
+        self._instance = instance
+
+    @asynccontextmanager
+    async def documents(
+        self, purpose: str, wanted: Wanted, *, window: int = 1_000
+    ) -> AsyncIterator[Reader[DocumentEvent]]:
+        """See the protocol."""
+
+        def decode(received: Received) -> DocumentEvent | None:
+            value = received.value or b""
+            glance = _glance.decode(value)
+            kind = glance.document.kind if glance.document else ""
+            return codec.decode_event(value) if wanted(glance.type, glance.source, kind) else None
+
+        async with self._consumer(purpose, [topics.EVENTS], window) as consumer:
+            yield _Decoding(consumer, decode)
+
+    @asynccontextmanager
+    async def master(
+        self, purpose: str, kinds: Sequence[type[Master]], *, window: int = 1_000
+    ) -> AsyncIterator[Reader[Master]]:
+        """See the protocol."""
+        structs: dict[str, type[Any]] = {self._kafka.topic(topics.MASTER[kind]): kind for kind in kinds}
+
+        def decode(received: Received) -> Master | None:
+            record: Master = codec.decode_as(received.value or b"", structs[received.topic])
+            return record
+
+        async with self._consumer(purpose, [topics.MASTER[kind] for kind in kinds], window) as consumer:
+            yield _Decoding[Master](consumer, decode)
+
+    @asynccontextmanager
+    async def _consumer(self, purpose: str, read: Sequence[Topic], window: int) -> AsyncIterator[Consumer]:
+        consumer = Consumer(self._kafka, f"connector.{self._instance}.{purpose}", read, window=window)
+        try:
+            yield consumer
+        finally:
+            await consumer.close()
+
+
+class _Decoding(Generic[_Message]):
+    """:class:`connectors.base.Reader` on a consumer; what isn't wanted, or is no message of ours, is done at once."""
+
+    def __init__(self, consumer: Consumer, decode: Callable[[Received], _Message | None]) -> None:
+        self._consumer = consumer
+        self._decode = decode
+        self._open: dict[int, tuple[_Message, Received]] = {}
+
+    async def read(self, seconds: float) -> list[_Message]:
+        """See the protocol."""
+        try:
+            records = await self._consumer.read(seconds)
+        except BusUnavailable as error:
+            self._open.clear()
+            raise Retryable(str(error)) from error
+        messages, passed = [], []
+        for record in records:
+            message = self._decoded(record)
+            if message is None:
+                passed.append(record)
+                continue
+            self._open[id(message)] = message, record
+            messages.append(message)
+        if passed:
+            await self._consumer.ack(passed)
+        return messages
+
+    def _decoded(self, record: Received) -> _Message | None:
+        try:
+            return self._decode(record)
+        except (codec.Undecodable, msgspec.DecodeError, UnicodeDecodeError) as error:
+            logger.warning("%s %s/%s is no message of ours: %s", record.topic, record.partition, record.offset, error)
+            return None
+
+    async def ack(self, messages: Sequence[_Message]) -> None:
+        """See the protocol."""
+        known = [self._open.pop(id(message), None) for message in messages]
+        await self._consumer.ack([each[1] for each in known if each is not None])
+
+    def lag(self) -> int:
+        """See the protocol."""
+        return self._consumer.lag()
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One ``[connectors.<kind>.<name>]`` table, read and found good."""
@@ -150,11 +259,15 @@ class Connectors:
     def __init__(self, instances: Sequence[Instance], kafka: Kafka, store: Store, data: Path) -> None:
         self._store = store
         self._producer = Producer(kafka)
-        self._seats = [_Seat(instance, self._producer, store, data) for instance in instances]
+        self._seats = [_Seat(instance, self._producer, kafka, store, data) for instance in instances]
 
     def counters(self) -> dict[str, int]:
-        """What Kafka has acknowledged since the start, by instance and sort."""
-        return {f"{seat.name}_{what}": count for seat in self._seats for what, count in seat.publisher.counts.items()}
+        """What Kafka has acknowledged since the start, and how each instance gets on, by instance and sort."""
+        return {
+            f"{seat.name}_{what}": count
+            for seat in self._seats
+            for what, count in (*seat.publisher.counts.items(), *seat.vitals().items())
+        }
 
     async def check(self, seconds: float) -> dict[str, str | None]:
         """For each instance what is wrong with its connection, None if nothing; nothing is written anywhere."""
@@ -206,12 +319,14 @@ class _Seat:
 
     instance: Instance
     producer: Producer
+    kafka: Kafka
     store: Store
     data: Path
     publisher: KafkaPublisher = field(init=False)
     _allowed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _revoked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _waited: bool = field(default=False, init=False)
+    _running: Connector[Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.publisher = KafkaPublisher(self.producer)
@@ -231,6 +346,10 @@ class _Seat:
         self._waited = True
         self._allowed.clear()
         self._revoked.set()
+
+    def vitals(self) -> Mapping[str, int]:
+        """How the instance gets on; nothing while it isn't at work here."""
+        return self._running.vitals() if self._running is not None else {}
 
     async def check(self, seconds: float) -> str | None:
         try:
@@ -278,7 +397,11 @@ class _Seat:
     async def _work(self) -> None:
         await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
         logger.info("%s is at work", self.name)
-        await self._connector().run()
+        self._running = self._connector()
+        try:
+            await self._running.run()
+        finally:
+            self._running = None
 
     async def _ended(self, running: "asyncio.Task[None]") -> None:
         running.cancel()
@@ -296,6 +419,7 @@ class _Seat:
             instance=self.instance.name,
             publisher=self.publisher,
             cursors=StoreCursors(self.store, self.name),
+            events=KafkaEvents(self.kafka, self.name),
             clock=utc_now,
             data=self._directory,
             logger=logging.getLogger(f"connectors.{self.name}"),

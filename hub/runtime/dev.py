@@ -9,21 +9,23 @@ import shlex
 import socket
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
-from hub.runtime import sample, servers
+from hub.runtime import books, sample, servers
+from hub.runtime.books import SimulatedBooks
 from hub.runtime.config import Config
 from hub.runtime.connect import configured
 from hub.runtime.console import screen
-from hub.runtime.datadir import DataDirectory, data_directory
+from hub.runtime.datadir import VARIABLE, DataDirectory, data_directory
 from hub.runtime.embedded import EmbeddedError, EmbeddedKafka, EmbeddedPostgres
 from hub.runtime.embedded.ports import choose_port
 from hub.runtime.failures import Failure
@@ -46,6 +48,7 @@ VERSION = version("peyvand")
 CACHE_VARIABLE = "PEYVAND_CACHE"
 REPOSITORY_VARIABLE = "PEYVAND_MAVEN_REPOSITORY"
 
+_BOOKS_FILE = "hub.toml"
 _DEMO = "demo"
 _DEMO_PER_MINUTE = 60_000
 _SAMPLE_CURSOR = "dev.sample"
@@ -92,7 +95,11 @@ class _Dev:
         self._data = data
         self._started_at = started_at
         self._language: str = args.lang
-        self._with_sample = not args.no_sample
+        # Sample orders have no place where someone's own books would get them.
+        self._with_sample = not (args.no_sample or config.connectors.get(books.KIND))
+        self._with_books = self._with_sample and not args.no_books
+        self._books = data.path / books.KIND
+        self._branch: SimulatedBooks | None = None
         self._console: Console = screen()
         self._table: LiveTable | None = None
         self._began = time.monotonic()
@@ -128,10 +135,10 @@ class _Dev:
     async def _work(self) -> None:
         kafka, dsn = await self._servers()
         async with self._opened(dsn) as store:
-            wanted = await _sample_wanted(store) if self._with_sample else None
+            wanted = await self._sample_state(store)
             token = await self._demo_token(store)
             before = {worker.id for worker in await progress.workers(store)}
-            await self._start_roles(kafka, dsn, with_sample=wanted is not None)
+            await self._start_roles(kafka, dsn, self._sample_connectors() if wanted is not None else ())
             await self._until_ready(store, before)
             self._about = {
                 "address": self._address,
@@ -144,6 +151,7 @@ class _Dev:
             }
             if wanted == _LOADING:
                 await self._load_sample(store, token)
+            await self._start_branch()
             self._write_run()
             self._data.tell({"pid": os.getpid(), "started_at": self._started_at.isoformat(), "address": self._address})
             self._show_ready(token, with_sample=wanted is not None)
@@ -152,8 +160,8 @@ class _Dev:
     # --- the servers
 
     async def _servers(self) -> tuple[Kafka, str]:
-        """Both servers, ours or those of the configuration, made ready; ours are started side by side."""
-        dsn, kafka = await together(self._postgres(), self._kafka())
+        """Both servers, ours or those of the configuration, made ready; ours and the books are started side by side."""
+        dsn, kafka, _ = await together(self._postgres(), self._kafka(), self._start_books())
         return kafka, dsn
 
     async def _kafka(self) -> Kafka:
@@ -212,9 +220,45 @@ class _Dev:
 
     # --- the roles
 
-    async def _start_roles(self, kafka: Kafka, dsn: str, *, with_sample: bool) -> None:
+    async def _start_books(self) -> None:
+        if not self._with_books:
+            return
+        self._say("Starting the books: a simulated Hesabgar ...")
+        main = self._simulated(books.BOOKS, sample.company())
+        self._branch = self._simulated(books.BRANCH, sample.branch(today_in_tehran(utc_now())))
+        books.write_configuration(
+            self._books / _BOOKS_FILE,
+            {
+                main.name: main.settings(skip_sources=[sample.SOURCE]),
+                self._branch.name: self._branch.settings(role="branch", source=books.BRANCH),
+            },
+        )
+        await self._supervisor.start(_books_part(main.name), main)
+
+    def _simulated(self, name: str, company: Mapping[str, Any]) -> SimulatedBooks:
+        return SimulatedBooks(name, self._books / name, company, self._data.logs / f"{_books_part(name)}.log")
+
+    async def _start_branch(self) -> None:
+        """The branch comes last: what was entered there is about the goods and accounts of the books."""
+        if self._branch is not None:
+            await self._supervisor.start(_books_part(self._branch.name), self._branch)
+
+    async def _sample_state(self, store: Store) -> str | None:
+        """See :func:`_sample_wanted`. Where the sample company has no place, its books have none."""
+        wanted = await _sample_wanted(store) if self._with_sample else None
+        if wanted is None and self._with_books:
+            self._branch = None
+            await self._supervisor.stop(_books_part(books.BOOKS))
+        return wanted
+
+    def _sample_connectors(self) -> tuple[str, ...]:
+        """What the connectors' role is told of the sample company."""
+        watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
+        return (*watch, "--also", str(self._books / _BOOKS_FILE)) if self._with_books else watch
+
+    async def _start_roles(self, kafka: Kafka, dsn: str, connectors: tuple[str, ...]) -> None:
         self._say("Starting the workers and the API ...")
-        environment = {"PEYVAND_API_PORT": str(self._port)}
+        environment = {"PEYVAND_API_PORT": str(self._port), VARIABLE: str(self._data.path)}
         if _is_loopback(self._host):
             environment["PEYVAND_API_PUBLIC_STATUS"] = "true"
         if self._config.kafka.embedded:
@@ -226,10 +270,7 @@ class _Dev:
             }
         if self._config.postgres.embedded:
             environment["PEYVAND_POSTGRES_DSN"] = dsn
-        watch: tuple[str, ...] = ()
-        if with_sample:
-            watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
-        for name, program in role_programs(self._config, environment, logs=self._data.logs, connectors=watch):
+        for name, program in role_programs(self._config, environment, logs=self._data.logs, connectors=connectors):
             await self._supervisor.start(name, program)
 
     async def _until_ready(self, store: Store, before: Set[str]) -> None:
@@ -261,10 +302,10 @@ class _Dev:
         today = today_in_tehran(utc_now())
         await cursors.put(store, _SAMPLE_CURSOR, _LOADING)
         try:
-            await sample.load(store, sample.folder_of(self._data.path), today)
+            await sample.load(store, sample.folder_of(self._data.path), today, in_books=self._with_books)
         except TimeoutError:
             raise Failure(
-                "The sample company's files weren't taken in within a minute.",
+                "The sample company wasn't taken in within a minute.",
                 f"The logs in {self._data.logs} tell why; the next start tries again.",
             ) from None
         self._say("Sending sample orders ...")
@@ -337,6 +378,11 @@ async def _sample_wanted(store: Store) -> str | None:
         return state
     occupied = await reading.stock(store, StockFilter(), 1) or await reading.counts(store)
     return None if occupied else _LOADING
+
+
+def _books_part(name: str) -> str:
+    """What the supervisor, ``run.json`` and the logs call a simulated Hesabgar."""
+    return f"{books.KIND}-{name}"
 
 
 def _api_port(host: str, port: int, data: DataDirectory) -> int:

@@ -30,6 +30,7 @@ _HEADINGS = {
     "fa": ("زمان", "سند", "نوع", "حساب", "قابل پرداخت", "وضعیت", "علت"),
 }
 _REFUSED = {"en": "refused", "fa": "پذیرفته نشد"}
+_NUMBER = {"en": "number {} in the books", "fa": "شمارهٔ {} در دفترها"}
 _WAITING = {"en": "Waiting for documents ...", "fa": "در انتظار سند ..."}
 _LEFT_BELOW = 6
 """Screen lines the table leaves free, so that it never scrolls."""
@@ -53,6 +54,8 @@ class Happening(NamedTuple):
     payable: int
     state: State | None
     reasons: tuple[Reason, ...]
+    number: str | None = None
+    """In the books, once it is posted."""
 
     @classmethod
     def of_event(cls, event: DocumentEvent) -> Self:
@@ -68,6 +71,7 @@ class Happening(NamedTuple):
             document.totals.payable if document else 0,
             None if event.type == COMMAND_REFUSED or document is None else document.state,
             event.reasons,
+            _number(document),
         )
 
     @classmethod
@@ -83,6 +87,7 @@ class Happening(NamedTuple):
             document.totals.payable,
             document.state,
             document.reasons,
+            _number(document),
         )
 
     def cells(self, language: str) -> tuple[str, ...]:
@@ -95,8 +100,18 @@ class Happening(NamedTuple):
             self.account or "",
             group(self.payable) if self.payable else "",
             STATES[self.state][persian] if self.state else _REFUSED[language],
-            ("؛ " if persian else "; ").join(reason.fa if persian else reason.en for reason in self.reasons),
+            ("؛ " if persian else "; ").join(self._why(language)),
         )
+
+    def _why(self, language: str) -> Iterator[str]:
+        if self.state is State.POSTED and self.number:
+            yield _NUMBER[language].format(self.number)
+        for reason in self.reasons:
+            yield reason.fa if language == "fa" else reason.en
+
+
+def _number(document: Document | None) -> str | None:
+    return document.posting.number if document and document.posting else None
 
 
 class LiveTable:

@@ -67,9 +67,12 @@ def connectors(config: Config, args: Namespace) -> int:
     """Run the connectors, until asked to stop."""
     from connectors import base
     from connectors.files.spec import Spec
+    from hub.runtime.config import load
     from hub.runtime.connect import Connectors, Instance, configured
 
     instances = configured(config, args.connector)
+    for file in args.also or ():
+        instances += configured(load(file))
     for name, folder in args.watch or ():
         files = base.discover()["files"]
         instances.append(Instance(files, name, Spec(folder=folder, poll=WATCH_EVERY)))

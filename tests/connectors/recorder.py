@@ -1,4 +1,4 @@
-"""A publisher and cursors in memory, for tests of a connector's parts; its life is tested on the real ones."""
+"""A publisher, cursors and events in memory, for tests of a connector's parts; its life is tested on the real ones."""
 
 from collections.abc import Sequence
 

@@ -3,21 +3,27 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors import base
-from connectors.base import ConnectorKind, ConnectorSpec, Rejected
+from connectors.base import ConnectorKind, ConnectorSpec, Reader, Rejected
 from connectors.files.spec import Spec
+from hub.bus.producer import Outgoing, Producer
 from hub.runtime import connect
 from hub.runtime.config import load
-from hub.runtime.connect import Connectors, Instance, StoreCursors, configured
+from hub.runtime.connect import Connectors, Instance, KafkaEvents, KafkaPublisher, StoreCursors, configured
 from hub.runtime.failures import Failure
 from hub.runtime.problems import ConfigError
 from hub.runtime.redaction import remember
 from hub.store.pool import Store
+from schemas import codec, ids, topics
+from schemas.documents import Document, Kind, State
+from schemas.events import DocumentEvent
+from schemas.master import Account, Warehouse
 from schemas.secret import Secret
 from tests.connectors.conftest import Running, Surroundings, instance, until
 
@@ -216,6 +222,83 @@ async def test_cursors_are_each_instances_own(around: Surroundings) -> None:
     await main.set("file", "2")
     await branch.set("file", "3")
     assert [await main.get("file"), await branch.get("file"), await main.get("other")] == ["2", "3", None]
+
+
+def event(source_id: str, state: State, source: str = "shop") -> DocumentEvent:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    identity = ids.document_id(source, source_id)
+    document = Document(identity, source, source_id, Kind.SALES_INVOICE, state, 1, 1, now.date(), now, now)
+    return DocumentEvent(
+        event_id=identity,
+        type=f"document.{state}",
+        source=source,
+        source_id=source_id,
+        document_id=identity,
+        revision=1,
+        step=1,
+        occurred_at=now,
+        recorded_at=now,
+        command_id=identity,
+        command="submit",
+        actor="test",
+        document=document,
+    )
+
+
+async def read_all(reader: Reader[Any], count: int) -> list[Any]:
+    found: list[Any] = []
+
+    async def enough() -> bool:
+        found.extend(await reader.read(0.1))
+        return len(found) >= count
+
+    await until(enough)
+    return found
+
+
+async def test_a_connector_reads_the_events_it_wants_from_where_each_purpose_stands(around: Surroundings) -> None:
+    producer = Producer(around.kafka)
+    events = [event("A", State.CLEARED), event("B", State.HELD), event("C", State.CLEARED, "other")]
+    values = [codec.encode(each) for each in events]
+    records = [Outgoing(topics.EVENTS, b"k", value, partition=0) for value in (*values, b"not ours")]
+    await producer.publish(records)
+    await producer.stop()
+    own = KafkaEvents(around.kafka, "made-up.main")
+
+    def wanted(kind: str, source: str, what: str) -> bool:
+        return (kind, source, what) == ("document.cleared", "shop", "sales_invoice")
+
+    for _ in range(2):  # what isn't acknowledged comes again, whoever reads
+        async with own.documents("post", wanted) as reader:
+            [found] = await read_all(reader, 1)
+            assert found == events[0]
+    async with own.documents("post", wanted) as reader:
+        [found] = await read_all(reader, 1)
+        await reader.ack([found])
+    async with own.documents("post", lambda *_: True) as reader:
+        assert await reader.read(0.5) == []
+        assert reader.lag() == 0
+    async with own.documents("other purpose", lambda *_: True) as reader:
+        assert await read_all(reader, 3) == events
+
+
+async def test_a_connector_reads_master_data_of_the_kinds_it_wants(around: Surroundings) -> None:
+    producer = Producer(around.kafka)
+    await KafkaPublisher(producer).master([Account("1", "یک"), Warehouse("01", "انبار"), Account("1", "دو")])
+    await producer.stop()
+    async with KafkaEvents(around.kafka, "made-up.main").master("out", [Account]) as reader:
+        assert await read_all(reader, 2) == [Account("1", "یک"), Account("1", "دو")]
+
+
+async def test_how_an_instance_gets_on_is_counted_while_it_is_at_work(around: Surroundings) -> None:
+    works = Works()
+    seat = made_up(works)
+    seat.kind.connector.vitals = lambda self: {"waiting": 7}  # type: ignore[method-assign]
+    connectors = around.connectors(seat)
+    assert "made-up.main_waiting" not in connectors.counters()
+    async with Running(connectors):
+        await until(lambda: works.begun == 1)
+        assert connectors.counters()["made-up.main_waiting"] == 7
 
 
 async def test_a_check_tells_what_is_wrong_and_starts_nothing(around: Surroundings, tmp_path: Path) -> None:

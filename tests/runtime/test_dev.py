@@ -7,14 +7,18 @@ import signal
 import stat
 import subprocess
 import tempfile
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pymssql
 import pytest
 
+from connectors.hesabgar.simulator import HesabgarSimulator
 from hub.runtime.embedded.jars import locked_jars
 from tests.conftest import KafkaServer, free_port
 from tests.runtime.dev_helpers import ROOT, HubDev, environment, fetch, run_hub
@@ -22,12 +26,14 @@ from tests.runtime.embedded_helpers import eventually, listener
 
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "seed_figures.json").read_text(encoding="utf-8"))
 
+POSTED = "SELECT external_id, kind, number FROM hub.outcome WHERE item = 'document' ORDER BY row_version"
+
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[HubDev]:
     """One data directory for all of these tests. Not pytest's own: PostgreSQL's user must pass when we are root."""
     directory = Path(tempfile.mkdtemp(prefix="peyvand-dev-"))
-    hub = HubDev(directory / "var")
+    hub = HubDev(directory / "kept")
     try:
         yield hub
     finally:
@@ -48,9 +54,41 @@ def documents(hub: HubDev) -> dict[str, Any]:
     return {f"{item['source']}/{item['source_id']}": item for item in items}
 
 
+async def all_posted(hub: HubDev) -> None:
+    """Wait until every document that is to go into the books is there."""
+
+    async def none_waits() -> bool:
+        return not [
+            key
+            for key, item in documents(hub).items()
+            if item["source"] != "sample" and item["state"] in ("cleared", "posting")
+        ]
+
+    await eventually(none_waits)
+
+
+def in_books(hub: HubDev, query: str, instance: str = "books") -> list[tuple[Any, ...]]:
+    """What a simulated Hesabgar of this hub has, as its owner sees it."""
+    file = hub.data / "hesabgar" / "hub.toml"
+    settings = tomllib.loads(file.read_text(encoding="utf-8"))["connectors"]["hesabgar"][instance]
+    connection = pymssql.connect(
+        server=settings["server"],
+        port=str(settings["port"]),
+        user="sa",
+        password=HesabgarSimulator().owner_password,
+        database=settings["company"],
+        tds_version="7.4",
+    )
+    with closing(connection):
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
 async def test_run_json_tells_scripts_everything_and_only_its_owner(hub: HubDev) -> None:
     assert set(hub.run) == {"address", "api_key", "kafka", "postgres", "pids", "started_at", "version"}
-    assert {"hub", "kafka", "postgres", "streams-1", "api", "connectors"} == set(hub.run["pids"])
+    processes = {"hub", "kafka", "postgres", "hesabgar-books", "hesabgar-branch1", "streams-1", "api", "connectors"}
+    assert processes == set(hub.run["pids"])
     for secret in ("run.json", "demo.key"):
         assert stat.S_IMODE((hub.data / secret).stat().st_mode) == 0o600
 
@@ -88,24 +126,69 @@ async def test_the_golden_vat_is_that_of_1400(hub: HubDev) -> None:
 
 
 async def test_the_sample_orders_come_to_what_they_are_samples_of(hub: HubDev) -> None:
+    await all_posted(hub)
     found = documents(hub)
     outcome = {
         source_id: (found[source_id]["state"], [reason["code"] for reason in found[source_id].get("reasons", ())])
         for source_id in ("demo/demo-1001", "demo/demo-1002", "demo/demo-1003", "demo/demo-1004")
     }
     assert outcome == {
-        "demo/demo-1001": ("cleared", []),
+        "demo/demo-1001": ("posted", []),
         "demo/demo-1002": ("held", ["credit_exceeded"]),
         "demo/demo-1003": ("rejected", ["stock_short"]),
-        "demo/demo-1004": ("cleared", []),
+        "demo/demo-1004": ("posted", []),
     }
     assert found["demo/demo-1004"]["original_id"] == found["demo/demo-1001"]["id"]
 
 
-async def test_master_data_came_by_the_files_connector(hub: HubDev) -> None:
-    done = {path.name for path in (hub.data / "sample" / "done").iterdir()}
-    for kind in ("warehouses", "products", "accounts", "stock", "finance", "documents"):
-        assert any(kind in name for name in done), done
+async def test_the_number_in_the_books_is_told_everywhere(hub: HubDev) -> None:
+    await all_posted(hub)
+    assert documents(hub)["demo/demo-1001"]["posting"]["number"] == "1"
+    shown = run_hub("show", "demo/demo-1001", PEYVAND_DATA=str(hub.data))
+    assert "number 1" in shown.stdout, shown.stderr
+
+    async def seen() -> bool:
+        return any("demo/demo-1001" in line and "number 1 in the books" in line for line in hub.output.splitlines())
+
+    await eventually(seen)
+
+
+async def test_what_is_posted_is_taken_from_the_books_stock_and_no_longer_held(hub: HubDev) -> None:
+    async def refreshed() -> bool:
+        item = hub.get("/v1/stock?product=10000700102&warehouse=101").body["items"][0]
+        return (item["on_hand"], item["sellable"]) == ("48", "48")  # 50, 3 of them sold, 1 given back
+
+    await eventually(refreshed)
+
+
+async def test_the_samples_own_documents_stay_out_of_the_books(hub: HubDev) -> None:
+    await all_posted(hub)
+    found = documents(hub)
+    posted = {str(name) for (name,) in in_books(hub, "SELECT external_id FROM hub.outcome WHERE item = 'document'")}
+    assert found["demo/demo-1001"]["id"] in posted
+    assert found["sample/sample-reservation-1"]["id"] not in posted
+    assert found["sample/sample-reservation-1"]["state"] == "cleared"
+
+
+async def test_what_was_entered_at_the_branch_is_posted_to_the_books_and_answered(hub: HubDev) -> None:
+    async def answered() -> bool:
+        document = documents(hub).get("branch1/1405/sales_invoice/1", {})
+        answers = in_books(hub, "SELECT source_id, state, number FROM hub.answer", "branch1")
+        number = (document.get("posting") or {}).get("number")
+        return answers == [("1405/sales_invoice/1", "posted", number)]
+
+    await eventually(answered, 40)
+    log = (hub.data / "log" / "connectors.log").read_text(encoding="utf-8")
+    assert "isn't taken by the branch" not in log
+
+
+async def test_connectors_keep_what_they_keep_in_the_same_data_directory(hub: HubDev) -> None:
+    assert {path.name for path in (hub.data / "connectors").iterdir()} >= {"hesabgar.books", "hesabgar.branch1"}
+
+
+async def test_master_data_came_from_the_books_and_documents_by_files(hub: HubDev) -> None:
+    [done] = (hub.data / "sample" / "done").iterdir()
+    assert "documents" in done.name
 
 
 async def test_the_line_to_try_works_as_it_is_printed_and_is_seen_to(hub: HubDev) -> None:
@@ -142,6 +225,24 @@ async def test_a_process_that_is_killed_is_started_again(hub: HubDev) -> None:
     assert "api was ended by SIGKILL" in hub.output
 
 
+async def test_books_that_are_killed_come_back_with_all_that_was_posted(hub: HubDev) -> None:
+    await all_posted(hub)
+    posted, before = in_books(hub, POSTED), hub.run["pids"]["hesabgar-books"]
+    next(process for process in hub.processes() if process.pid == before).kill()
+    order = {
+        "source_id": "while-the-books-are-away",
+        "kind": "sales_order",
+        "date": "1405/09/03",
+        "account": "212010010",
+        "payment": "cash",
+        "lines": [{"product": "10000800103", "warehouse": "102", "quantity": "1"}],
+    }
+    assert hub.post("/v1/documents?wait=decision&timeout=30", order).body["status"] in ("cleared", "posting", "posted")
+    await all_posted(hub)
+    assert in_books(hub, POSTED)[:-1] == posted
+    assert hub.run["pids"]["hesabgar-books"] != before
+
+
 async def test_a_second_one_in_the_same_directory_says_so(hub: HubDev) -> None:
     second = run_hub("dev", "--data", str(hub.data), "--port", "0")
     assert second.returncode == 1
@@ -151,7 +252,9 @@ async def test_a_second_one_in_the_same_directory_says_so(hub: HubDev) -> None:
 
 
 async def test_ctrl_c_ends_all_of_it_and_the_next_start_goes_on_with_the_data(hub: HubDev) -> None:
+    await all_posted(hub)
     key, address, before = hub.run["api_key"], hub.run["address"], documents(hub)
+    posted = in_books(hub, POSTED)
 
     assert await hub.end(signal.SIGINT) == 0
     assert "Stopped" in hub.output
@@ -161,6 +264,7 @@ async def test_ctrl_c_ends_all_of_it_and_the_next_start_goes_on_with_the_data(hu
     assert "Sending sample orders" not in hub.output
     assert (hub.run["api_key"], hub.run["address"]) == (key, address)
     assert documents(hub) == before
+    assert in_books(hub, POSTED) == posted
     order = {
         "source_id": "after-the-restart",
         "kind": "sales_order",
@@ -170,13 +274,17 @@ async def test_ctrl_c_ends_all_of_it_and_the_next_start_goes_on_with_the_data(hu
         "lines": [{"product": "10000800103", "warehouse": "102", "quantity": "1"}],
     }
     assert hub.post("/v1/documents?wait=decision&timeout=30", order).body["status"] == "cleared"
+    await all_posted(hub)
+    new = {external_id: number for external_id, _, number in set(in_books(hub, POSTED)) - set(posted)}
+    after = documents(hub)["demo/after-the-restart"]
+    assert new == {after["id"]: after["posting"]["number"]}
 
 
 async def test_killed_it_leaves_no_process_behind(hub: HubDev) -> None:
     assert await hub.end(signal.SIGKILL) == -signal.SIGKILL
 
 
-async def test_servers_that_the_configuration_names_are_used_and_none_is_started(
+async def test_servers_that_the_configuration_names_are_used_and_without_books_none_is_started(
     kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     hub = HubDev(
@@ -188,13 +296,47 @@ async def test_servers_that_the_configuration_names_are_used_and_none_is_started
         PEYVAND_POSTGRES_DSN=database,
     )
     try:
-        await hub.start()
+        await hub.start("--no-books")
         assert (hub.run["kafka"], hub.run["postgres"]) == (kafka.bootstrap, database)
         assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
-        assert not {"kafka", "postgres"} & {path.name for path in hub.data.iterdir()}
+        assert not {"kafka", "postgres", "hesabgar"} & {path.name for path in hub.data.iterdir()}
         assert hub.get("/v1/accounts/212010006").body["credit"]["instant"] == GOLDEN["credit"]["instant_credit"]
+        done = {path.name for path in (hub.data / "sample" / "done").iterdir()}
+        for kind in ("warehouses", "products", "accounts", "stock", "finance", "documents"):
+            assert any(kind in name for name in done), done
         assert await hub.end(signal.SIGTERM) == 0
         assert database.split(":")[2].split("@")[0] not in hub.output
+    finally:
+        hub.make_sure_it_is_gone()
+
+
+async def test_no_sample_order_gets_into_books_that_the_configuration_names(
+    kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hub.toml").write_text(
+        f"""
+        [connectors.hesabgar.main]
+        server = "127.0.0.1"
+        port = {free_port()}
+        company = "Real"
+        login = "hub"
+        password = "x"
+        """
+    )
+    hub = HubDev(
+        tmp_path / "var",
+        PEYVAND_CONFIG=str(tmp_path / "hub.toml"),
+        PEYVAND_COMPANY_PREFIX=topic_prefix,
+        PEYVAND_KAFKA_BOOTSTRAP=kafka.bootstrap,
+        PEYVAND_KAFKA_REPLICATION="1",
+        PEYVAND_KAFKA_MIN_ISR="1",
+        PEYVAND_POSTGRES_DSN=database,
+    )
+    try:
+        await hub.start()
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert documents(hub) == {}
+        assert await hub.end(signal.SIGTERM) == 0
     finally:
         hub.make_sure_it_is_gone()
 

@@ -90,8 +90,8 @@ RUN: Final = Group(
     (
         Command(
             "dev",
-            "Run a whole hub on this machine, with a Kafka, a PostgreSQL and a sample company",
-            "اجرای کامل هاب روی همین دستگاه، با کافکا، PostgreSQL و شرکت نمونه",
+            "Run a whole hub on this machine, with a Kafka, a PostgreSQL and a sample company's books",
+            "اجرای کامل هاب روی همین دستگاه، با کافکا، PostgreSQL و دفترهای یک شرکت نمونه",
             "hub.runtime.dev:dev",
             arguments=(
                 _DATA,
@@ -102,10 +102,17 @@ RUN: Final = Group(
                     metavar="PORT",
                 ),
                 argument("--no-sample", help="load no sample company", action="store_true"),
+                argument(
+                    "--no-books",
+                    help="without the simulated Hesabgar: the sample company comes from files, nothing is posted",
+                    action="store_true",
+                ),
             ),
             examples=("hub dev", "hub dev --data /tmp/try --port 0"),
             details="A Kafka or PostgreSQL the configuration names is used instead of an embedded one. The sample "
-            "company is loaded once, into an empty database only. Ctrl-C stops everything; the data stay.",
+            "company is loaded once, into an empty database only; its books are a simulated Hesabgar. Where the "
+            "configuration names a Hesabgar there is no sample company: its orders would be posted there. Ctrl-C "
+            "stops everything; the data stay.",
         ),
         Command(
             "run",
@@ -151,6 +158,13 @@ RUN: Final = Group(
                     action="append",
                     type=watched,
                     metavar="NAME=DIR",
+                ),
+                argument(
+                    "--also",
+                    help="the connectors of this configuration file as well",
+                    action="append",
+                    type=Path,
+                    metavar="FILE",
                 ),
                 _DATA,
             ),
@@ -365,12 +379,170 @@ SET_UP: Final = Group(
     ),
 )
 
-GROUPS: Final = (RUN, LOOK, REPAIR, SET_UP)
+_INSTANCE = argument(
+    "--instance", help="which Hesabgar, by its name in the configuration (default: the books)", metavar="NAME"
+)
+
+_THE_INSTANCE = argument("instance", help="its name in the configuration: main", metavar="INSTANCE")
+
+HESABGAR: Final = Group(
+    "Hesabgar",
+    "حسابگر",
+    (
+        Command(
+            "hesabgar check",
+            "Check a Hesabgar: server, contract, rights, codes, account numbers, build",
+            "بررسی حسابگر: سرور، قرارداد، دسترسی‌ها، کدها، شماره‌حساب‌ها و نسخه",
+            f"{_HERE}.hesabgar:check",
+            arguments=(
+                argument(
+                    "instance",
+                    help="its name in the configuration (default: every one)",
+                    nargs="?",
+                    metavar="INSTANCE",
+                ),
+            ),
+            examples=("hub hesabgar check", "hub hesabgar check main"),
+            details="Each finding is told in English and Persian, with what to do. Nothing is written to the books. "
+            "Exit code 0: nothing has to be mended. 1: something has. 2: the configuration is wrong, or has no such "
+            "Hesabgar.",
+        ),
+        Command(
+            "hesabgar discover",
+            "Draft a site's mapping from the tables of an unknown database",
+            "نوشتن پیش‌نویس نگاشت از روی جدول‌های پایگاه دادهٔ ناشناخته",
+            f"{_HERE}.hesabgar:discover",
+            arguments=(
+                _THE_INSTANCE,
+                argument("--login", help="a login that may read the tables (default: the instance's)", metavar="LOGIN"),
+                argument("--output", help="the file the draft goes to (default: standard output)", metavar="FILE"),
+            ),
+            examples=("hub hesabgar discover main --login sa --output site.toml",),
+            details="The password of another login is asked for, or read from standard input. Of the rows only their "
+            "shape is looked at: no value of the database is in the draft. Columns it isn't sure of are commented out, "
+            "with candidates.",
+        ),
+        Command(
+            "hesabgar scripts",
+            "Write the T-SQL that sets a site up: contract, views, login",
+            "نوشتن اسکریپت‌های نصب در محل: قرارداد، نماها، کاربر",
+            f"{_HERE}.hesabgar:scripts",
+            arguments=(
+                _THE_INSTANCE,
+                argument("--mapping", help="the site's mapping file", metavar="FILE", required=True),
+                argument("--output", help="the directory they go to", metavar="DIR", required=True),
+            ),
+            examples=("hub hesabgar scripts main --mapping site.toml --output sql",),
+            details="The database's owner runs them in the order of their names. The last one holds the login's "
+            "password, so only you may read the files.",
+        ),
+        Command(
+            "hesabgar accept-build",
+            "Accept a changed build of Hesabgar, so that posting goes on",
+            "پذیرش نسخهٔ تازهٔ حسابگر تا ثبت از سر گرفته شود",
+            f"{_HERE}.hesabgar:accept_build",
+            arguments=(
+                _THE_INSTANCE,
+                argument(
+                    "build", help="its fingerprint, or how that begins; hub hesabgar check tells it", metavar="BUILD"
+                ),
+            ),
+            examples=("hub hesabgar accept-build main BD6770F85740",),
+            details="It is accepted only if it is the build that is there now.",
+        ),
+        Command(
+            "hesabgar post",
+            "Show what would be written to Hesabgar for a document",
+            "نمایش آنچه برای یک سند در حسابگر نوشته می‌شود",
+            f"{_HERE}.hesabgar:post",
+            arguments=(
+                argument(
+                    "--dry-run", help="needed: posting itself is the connector's", action="store_true", required=True
+                ),
+                argument(
+                    "--books",
+                    help="ask the books as well which voucher they would make; they undo it at once",
+                    action="store_true",
+                ),
+                _THE_INSTANCE,
+                argument("document", help="its id, or source/own-id, or its own id alone", metavar="DOCUMENT"),
+            ),
+            examples=("hub hesabgar post --dry-run main shop/INV-1001",),
+            details="Without --books Hesabgar isn't connected to at all.",
+        ),
+        Command(
+            "hesabgar refresh",
+            "Read one customer's account and finance from the books now",
+            "تازه‌کردن حساب و وضعیت مالی یک مشتری",
+            f"{_HERE}.books:refresh",
+            arguments=(argument("account", help="the account's code", metavar="ACCOUNT"), _INSTANCE),
+            examples=("hub hesabgar refresh 212010006",),
+        ),
+        Command(
+            "hesabgar import",
+            "Bring in the sales invoices or returns the books had before the hub came",
+            "ورود یک‌بارهٔ فاکتورهای فروش یا برگشتی‌های دورهٔ پیش",
+            f"{_HERE}.books:bring_in",
+            arguments=(
+                argument(
+                    "--kind",
+                    help="what to bring in: sales_invoice or sales_return; invoices first",
+                    choices=("sales_invoice", "sales_return"),
+                    required=True,
+                ),
+                argument("--from", help="the first day", dest="since", required=True, metavar="DATE"),
+                argument("--to", help="the last day", dest="until", required=True, metavar="DATE"),
+                argument("--again", help="begin at the beginning; nothing is brought in twice", action="store_true"),
+                _INSTANCE,
+            ),
+            examples=("hub hesabgar import --kind sales_invoice --from 1402/01/01 --to 1402/12/29",),
+            details="Interrupted, it goes on where it was. They stand as posted under the books' numbers, and take "
+            "neither stock nor credit. Exit code 0 if everything the books have of it came in, else 1.",
+        ),
+        Command(
+            "simulate hesabgar",
+            "Run a simulated Hesabgar, for training and trying",
+            "اجرای حسابگر شبیه‌سازی‌شده برای آموزش و آزمایش",
+            f"{_HERE}.hesabgar:simulate",
+            arguments=(
+                argument(
+                    "--port",
+                    help="its port on 127.0.0.1; 0: any that is free (default: 14330)",
+                    type=port,
+                    default=14_330,
+                    metavar="PORT",
+                ),
+                argument(
+                    "--seed",
+                    help="the same seed makes the same books (default: 1)",
+                    type=positive,
+                    default=1,
+                    metavar="N",
+                ),
+                argument(
+                    "--products", help="how many products (default: 2000)", type=positive, default=2_000, metavar="N"
+                ),
+                argument(
+                    "--customers", help="how many customers (default: 500)", type=positive, default=500, metavar="N"
+                ),
+                argument("--empty", help="without the contract: to practise installing it", action="store_true"),
+            ),
+            examples=("hub simulate hesabgar", "hub simulate hesabgar --port 0 --empty"),
+            details="It speaks SQL Server's own protocol and keeps its books in memory: what is posted is gone when it "
+            "ends. Ctrl-C ends it. Its tables are guesswork; a real site's are others.",
+            configured=False,
+        ),
+    ),
+)
+
+GROUPS: Final = (RUN, LOOK, HESABGAR, REPAIR, SET_UP)
 
 FAMILIES: Final[dict[str, str]] = {
     "topics": "the Kafka topics",
     "key": "the keys outside systems use the API with",
     "dead-letters": "messages nobody could handle",
+    "hesabgar": "the books",
+    "simulate": "outside systems played on this machine",
 }
 """What the commands of two words have in common, by their first word."""
 

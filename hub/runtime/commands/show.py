@@ -47,7 +47,7 @@ def document(config: Config, args: Namespace) -> int:
 
 async def _read(config: Config, name: str) -> Story:
     async with servers.opened_store(config) as store:
-        for each in await _candidates(store, name):
+        for each in await candidates(store, name):
             history = await reading.history(store, each)
             if history:
                 return await _story(store, await reading.document(store, each), history)
@@ -57,7 +57,8 @@ async def _read(config: Config, name: str) -> Story:
     )
 
 
-async def _candidates(store: Store, name: str) -> list[UUID]:
+async def candidates(store: Store, name: str) -> list[UUID]:
+    """The ids a document's name may stand for: its id, ``source/its own id``, or its own id alone."""
     try:
         return [UUID(name)]
     except ValueError:

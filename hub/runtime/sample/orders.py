@@ -51,8 +51,8 @@ ORDERS: Final[tuple[dict[str, Any], ...]] = (
         "note": "برگشت بخشی از فاکتور نخست، با نرخ همان فاکتور",
     },
 )
-"""In this order: cleared, held for credit, rejected for stock, and a return of the first. They touch neither the
-account nor the stock rows of the golden figures."""
+"""In this order: cleared and posted, held for credit, rejected for stock, and a return of the first, posted after it.
+They touch neither the account nor the stock rows of the golden figures."""
 
 
 class Outcome(NamedTuple):

@@ -1,0 +1,61 @@
+"""Reading the documents people entered in a Hesabgar: those the hub didn't post there. For branches and the import."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from connectors.hesabgar import contract
+from connectors.hesabgar.client import Link, Row
+
+Named = dict[str, Any]
+LINES_AT_ONCE = 100
+
+
+class Entered(NamedTuple):
+    """A document with its lines, by the contract's column names, and its row version."""
+
+    document: Named
+    lines: list[Named]
+    version: int
+
+
+class Found(NamedTuple):
+    """Some of them, oldest change first. ``next`` is where the following begin; ``complete``: there are none now."""
+
+    documents: list[Entered]
+    next: int
+    complete: bool
+
+
+def changed(link: Link, since: int, limit: int, where: str = "", parameters: Sequence[Any] = ()) -> Found:
+    """Documents changed from row version ``since`` on, at most about ``limit``; ``where`` chooses among them."""
+    [(until, _)] = link.query(contract.HORIZON)
+    until = int(until)
+    if until < since:
+        return Found([], until, True)
+    rows = link.query(contract.entered(since, until, limit, where), parameters)
+    if len(rows) < limit:
+        return Found(_with_lines(link, rows), until, True)
+    last = rows[-1][-1]
+    rows = [row for row in rows if row[-1] < last]
+    if not rows:
+        rows = link.query(contract.entered(last, last + 1, None, where), parameters)
+        last += 1
+    return Found(_with_lines(link, rows), last, False)
+
+
+def _with_lines(link: Link, rows: Sequence[Row]) -> list[Entered]:
+    documents = [(contract.named(contract.DOCUMENT, row), int(row[-1])) for row in rows]
+    wanted: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    for document, _ in documents:
+        wanted[document["fiscal_year"], document["kind"]].append(document["number"])
+    lines: defaultdict[tuple[int, str, str], list[Named]] = defaultdict(list)
+    for (year, kind), numbers in wanted.items():
+        for start in range(0, len(numbers), LINES_AT_ONCE):
+            part = numbers[start : start + LINES_AT_ONCE]
+            for row in link.query(contract.lines_of(len(part)), (year, kind, *part)):
+                lines[year, kind, str(row[0])].append(contract.named(contract.LINE, row[1:]))
+    return [
+        Entered(document, lines[document["fiscal_year"], document["kind"], str(document["number"])], version)
+        for document, version in documents
+    ]

@@ -1,0 +1,256 @@
+"""Reading the books: what changed since the last look, everything once a night, one customer when someone asks.
+
+A page of rows is read like this: first the horizon (its row version and the books' clock), once more until the clock
+has moved on, then the rows from where the last page ended up to that row version. So with ``as_of`` the second clock
+and H the first row version:
+
+- what is read was committed before the clock was read, so every posting it shows was stamped before ``as_of``;
+- a posting stamped by ``as_of`` that the rows don't show doesn't exist: its row would carry a version of H or more
+  and be left for the next page (and one not yet committed is waited for, :data:`contract.COMMITTED`).
+
+Hence the rule of the hub's store, "what a posting took is given up when the books' figure is newer than the posting",
+never counts goods or money twice, and never gives them up too early.
+"""
+
+import asyncio
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from connectors.base import Context, Outage, Retryable, UnknownPayload
+from connectors.hesabgar import contract, mapper
+from connectors.hesabgar.client import Away, Client, Link, Row
+from connectors.hesabgar.contract import View
+from connectors.hesabgar.memory import Memory, Seen
+from connectors.hesabgar.spec import Spec
+from schemas.dates import TEHRAN
+from schemas.deadletters import DeadLetter
+from schemas.master import Account, Master, Product
+
+_T = TypeVar("_T")
+
+CLOCK_TRIES = 200
+REFRESH_TRIES = 5
+UNVERSIONED_EVERY = dt.timedelta(minutes=5)
+"""How often a view without row versions is read whole."""
+
+
+class Page(NamedTuple):
+    """Rows of one moment. ``next`` is where the following page begins; ``complete``: there is none now."""
+
+    rows: list[Row]
+    as_of: dt.datetime
+    next: int
+    complete: bool
+
+
+class Compared(NamedTuple):
+    """What a full compare of a view found."""
+
+    rows: int
+    told: int
+    gone: int
+    refused: int
+
+
+class Reading:
+    """One instance's reading. Its cursors: ``view.<name>`` the next row version, ``compared`` the day of the last
+    night."""
+
+    def __init__(self, spec: Spec, context: Context, client: Client, books: Outage, bus: Outage) -> None:
+        self._spec = spec
+        self._context = context
+        self._client = client
+        self._books = books
+        self._bus = bus
+        self._store = Outage("the cursors' database", context.logger)
+        self._memory = Memory(context.data)
+        self._unversioned: dict[str, dt.datetime] = {}
+        self.read_at: dt.datetime | None = None
+        """When the last look at everything ended; what the lag is counted from."""
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(self._spec.poll.total_seconds())
+        finally:
+            self._memory.close()
+
+    async def look(self) -> None:
+        """Everything that changed, once; all of it if the night's compare is due or nothing was read yet."""
+        began = self._context.clock()
+        night = self._night(began)
+        due = await self._cursor("compared") != night
+        for view in contract.VIEWS:
+            since = await self._cursor(f"view.{view.name}")
+            if due or since is None or self._whole_due(view, began):
+                await self.compare(view)
+            else:
+                await self._changes(view, int(since))
+        if due:
+            await self._set("compared", night)
+        self.read_at = began
+
+    def _night(self, now: dt.datetime) -> str:
+        """The day whose night's compare is the latest due."""
+        local = now.astimezone(TEHRAN) - dt.timedelta(hours=self._spec.nightly_hour)
+        return local.date().isoformat()
+
+    def _whole_due(self, view: View, now: dt.datetime) -> bool:
+        last = self._unversioned.get(view.name)
+        return last is not None and now - last >= UNVERSIONED_EVERY
+
+    async def _changes(self, view: View, since: int) -> None:
+        complete = False
+        while not complete:
+            page = await self._from_books(partial(read_page, view, since, self._spec.page_rows))
+            if page.next < since:
+                self._context.logger.warning("hub.%s is from before what was read: a backup was restored", view.name)
+                await self.compare(view)
+                return
+            await self._tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
+            if page.next != since:
+                await self._set(f"view.{view.name}", str(page.next))
+            since, complete = page.next, page.complete
+
+    async def compare(self, view: View) -> Compared:
+        """Read a view whole, tell what differs from what was told, and what is no longer there."""
+        run = await self._in_thread(self._memory.last_run) + 1
+        began = self._context.clock()
+        since, complete, rows, told, refused = 0, False, 0, 0, 0
+        first = True
+        page = Page([], began, 0, True)
+        while not complete:
+            page = await self._from_books(partial(read_page, view, since, self._spec.page_rows, unversioned=first))
+            if first and page.rows and page.rows[0][-1] == 0:
+                self._unversioned[view.name] = began
+            news, bad = await self._tell(view, page.rows, page.as_of, run=run)
+            rows, told, refused = rows + len(page.rows), told + news, refused + bad
+            since, complete, first = page.next, page.complete, False
+        late = await self._from_books(partial(_late_keys, view, since))
+        await self._in_thread(partial(self._memory.saw, view.name, late, run))
+        vanished = await self._in_thread(partial(self._memory.vanished, view.name, run))
+        for start in range(0, len(vanished), self._spec.page_rows):
+            part = vanished[start : start + self._spec.page_rows]
+            await self._publish([mapper.gone(view, row.body, page.as_of) for row in part])
+            await self._in_thread(partial(self._memory.forget, view.name, [row.key for row in part]))
+        await self._set(f"view.{view.name}", str(since))
+        found = Compared(rows, told, len(vanished), refused)
+        self._context.logger.info(
+            "hub.%s compared: %d rows, %d told, %d no longer there, %d refused", view.name, *found
+        )
+        return found
+
+    async def refresh_account(self, code: str) -> list[Master]:
+        """Read one customer now and tell it; what was told, nothing if the books have no such account.
+
+        Raises ConnectorError, Retryable when a change of this very row doesn't come to an end.
+        """
+        records = []
+        for view in (contract.ACCOUNTS, contract.FINANCE):
+            page = await self._client.call(partial(_read_one, view, code))
+            records += [mapper.record(view, row, page.as_of) for row in page.rows]
+        await self._context.publisher.master(records)
+        return records
+
+    async def told(self, record: Account | Product) -> bool:
+        """Whether the books themselves told of this code."""
+        view = contract.ACCOUNTS if isinstance(record, Account) else contract.PRODUCTS
+        known = await self._in_thread(partial(self._memory.known, view.name, [record.code]))
+        return bool(known)
+
+    async def _tell(self, view: View, rows: Sequence[Row], as_of: dt.datetime, *, run: int) -> tuple[int, int]:
+        """Publish what is news, remember all; how many were told and how many refused."""
+        if not rows:
+            return 0, 0
+        seen, records, letters = [], [], []
+        for row in rows:
+            try:
+                item = mapper.record(view, row, as_of)
+            except UnknownPayload as error:
+                letters.append(self._letter(view, row, str(error)))
+                continue
+            seen.append(Seen(_key(view, row), mapper.body(item), int(row[-1])))
+            records.append(item)
+        news = await self._in_thread(partial(self._memory.news, view.name, seen, by_version=view.counted))
+        if letters:
+            await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
+        await self._publish([records[place] for place in news])
+        await self._in_thread(partial(self._memory.keep, view.name, seen, run))
+        return len(news), len(letters)
+
+    async def _publish(self, records: Sequence[Master]) -> None:
+        if records:
+            await self._bus.waited_out(lambda: self._context.publisher.master(records))
+
+    def _letter(self, view: View, row: Row, why: str) -> DeadLetter:
+        value = mapper.raw((*view.columns, "row_version"), row)
+        return self._context.dead_letter(value, why, place=f"hub.{view.name}", position=int(row[-1]))
+
+    async def _from_books(self, work: Callable[[Link], _T]) -> _T:
+        return await self._books.waited_out(lambda: self._client.call(work))
+
+    async def _cursor(self, name: str) -> str | None:
+        return await self._store.waited_out(lambda: self._context.cursors.get(name))
+
+    async def _set(self, name: str, value: str) -> None:
+        await self._store.waited_out(lambda: self._context.cursors.set(name, value))
+
+    @staticmethod
+    async def _in_thread(work: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(work)
+
+
+def _key(view: View, row: Row) -> str:
+    """A row's key as the memory keeps it: ``212010006``, ``["1001","101",""]``."""
+    named = dict(zip(view.columns, row, strict=False))
+    parts = [str(named[name] or "") for name in view.key]
+    return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
+
+
+def horizon(link: Link) -> tuple[int, dt.datetime]:
+    """The row version below which everything is there, and a clock later than every posting below it."""
+    [(version, first)] = link.query(contract.HORIZON)
+    for _ in range(CLOCK_TRIES):
+        [(_, moment)] = link.query(contract.HORIZON)
+        if moment > first:
+            return int(version), mapper.as_utc(moment)
+    raise Away("the books' clock stands still")
+
+
+def read_page(view: View, since: int, limit: int, link: Link, *, unversioned: bool = False) -> Page:
+    """One page from ``since`` on; with ``unversioned`` the rows without a version come first. A database that hasn't
+    come as far as ``since`` is an older one: then the page is empty and ``next`` lies before it."""
+    until, as_of = horizon(link)
+    if until < since:
+        return Page([], as_of, 0, True)
+    rows = link.query(contract.unversioned(view.name, view.columns)) if unversioned else []
+    versioned = link.query(contract.changed(view.name, view.columns, since, until, limit))
+    if len(versioned) < limit:
+        return Page([*rows, *versioned], as_of, until, True)
+    last = versioned[-1][-1]
+    whole = [row for row in versioned if row[-1] < last]
+    if not whole:
+        # More rows than a page changed at once: a change of what they all depend on.
+        whole = link.query(contract.at_version(view.name, view.columns, last))
+        last += 1
+    return Page([*rows, *whole], as_of, last, False)
+
+
+def _late_keys(view: View, version: int, link: Link) -> list[str]:
+    rows = link.query(contract.beyond(view.name, view.key, version))
+    keyed = View(view.name, view.record, dict.fromkeys(view.key, ""), view.key)
+    return [_key(keyed, row) for row in rows]
+
+
+def _read_one(view: View, code: str, link: Link) -> Page:
+    for _ in range(REFRESH_TRIES):
+        until, as_of = horizon(link)
+        rows = link.query(contract.of_key(view), (code,))
+        if all(row[-1] < until for row in rows):
+            return Page(rows, as_of, until, True)
+    raise Retryable(f"account {code} is being changed in the books all the time; try again")

@@ -1,0 +1,61 @@
+"""A process that runs one Hesabgar connector and ends itself by SIGKILL at a named point.
+
+Arguments: bootstrap servers, topic prefix, DSN, port, database, data directory, point, and how often it is passed
+alive.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from connectors.hesabgar import client, posting
+from hub.bus.settings import Kafka
+from hub.runtime import connect
+from hub.runtime.connect import Connectors
+from hub.store.pool import Store
+from tests.connectors.conftest import instance
+from tests.connectors.hesabgar.world import spec_of
+
+POINTS: dict[str, tuple[Any, str]] = {
+    "before post": (posting, "post_document"),
+    "between post and write-back": (posting.Poster, "_success"),
+    "between write-back and acknowledgement": (connect._Decoding, "ack"),
+    "in the call": (client.Link, "results"),
+}
+
+
+def arm(point: str, spared: int) -> None:
+    """Make the named function end this process the next time but ``spared``."""
+    owner, name = POINTS[point]
+    original: Callable[..., Any] = getattr(owner, name)
+    left = [spared]
+
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return original(*arguments, **options)
+
+    setattr(owner, name, deadly)
+
+
+async def main(
+    bootstrap: str, prefix: str, dsn: str, port: str, database: str, data: str, point: str, spared: str
+) -> None:
+    arm(point, int(spared))
+    store = Store(dsn)
+    await store.open()
+    sim = SimpleNamespace(host="127.0.0.1", port=int(port), database=database, login="hub", password="hub-1405")
+    spec = spec_of(sim)  # type: ignore[arg-type]  # what of a simulator its client needs
+    await Connectors([instance(spec, "main", "hesabgar")], Kafka(bootstrap, prefix=prefix), store, Path(data)).run(
+        asyncio.Event()
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

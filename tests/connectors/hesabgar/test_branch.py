@@ -1,0 +1,177 @@
+"""A branch: documents come in under its own source, answers and master data go out, over a line that comes and goes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.hesabgar import branch
+from connectors.hesabgar.simulator import HesabgarSimulator
+from connectors.hesabgar.spec import Role
+from schemas.documents import Document, Kind, Method, State
+from schemas.ids import document_id
+from schemas.master import Account
+from tests.connectors.conftest import Running, instance, until
+from tests.connectors.hesabgar.world import CUSTOMER, PRODUCT, World, spec_of
+
+SOURCE = "branch-karaj"
+
+
+@pytest.fixture
+def karaj() -> Iterator[HesabgarSimulator]:
+    """The branch's server."""
+    with HesabgarSimulator(products=20, customers=20, database="karaj1405") as simulator:
+        yield simulator
+
+
+def at_the_branch(world: World, karaj: HesabgarSimulator, **changes: object) -> Running:
+    spec = spec_of(karaj, role=Role.BRANCH, source=SOURCE, **changes)
+    return Running(world.around.connectors(instance(spec, "karaj", "hesabgar")))
+
+
+def enter(sim: HesabgarSimulator, key: str, kind: Kind = Kind.SALES_INVOICE, quantity: int = 1, **more: str) -> str:
+    """A document people enter: made as the hub's are, then no longer the hub's. Its own id there."""
+    arguments = {
+        "account": f"N'{CUSTOMER}'",
+        "warehouse": "N'01'",
+        "net": str(quantity * 1_000_000),
+        "payable": str(quantity * 1_100_000),
+        "vat": str(quantity * 60_000),
+        "duty": str(quantity * 40_000),
+        "vat_account": "N'230101'",
+        "duty_account": "N'230201'",
+        **more,
+    }
+    line = (
+        f'<lines><line number="1" product="{PRODUCT}" quantity="{quantity}" unit_price="1000000" '
+        f'net="{quantity * 1_000_000}" vat="{quantity * 60_000}" duty="{quantity * 40_000}" '
+        f'payable="{quantity * 1_100_000}"/></lines>'
+    )
+    given = ", ".join(f"@{name} = {value}" for name, value in arguments.items())
+    lines = "" if kind is Kind.RECEIPT else f", @lines = N'{line}'"
+    [[row], *_] = sim.run(
+        f"EXEC hub.post_document @external_id = N'{key}', @kind = '{kind}', @date = '2026-11-24', {given}{lines}"
+    )
+    sim.run(f"UPDATE dbo.STK_Doc SET HubRef = NULL WHERE HubRef = N'{key}'")
+    return f"{row[3]}/{kind}/{row[4]}"
+
+
+async def came_in(world: World, own_id: str, state: State) -> Document:
+    return await world.comes_to(document_id(SOURCE, own_id), state)
+
+
+async def test_what_is_entered_comes_in_is_posted_to_the_books_and_answered(
+    world: World, karaj: HesabgarSimulator
+) -> None:
+    sold = enter(karaj, "a", quantity=2)
+    received = enter(
+        karaj, "b", Kind.RECEIPT, method="'cash'", payable="500000", warehouse="NULL", net="500000", vat="0", duty="0"
+    )
+    async with world.connector():
+        await world.has_stock(47)
+        async with at_the_branch(world, karaj):
+            document = await came_in(world, sold, State.POSTED)
+            money = await came_in(world, received, State.POSTED)
+            assert document.totals.payable == 2_200_000
+            assert (money.totals.payable, money.method) == (500_000, Method.CASH)
+            assert document.posting is not None
+            number = document.posting.number
+            await until(lambda: answers(karaj).get(sold) == ("posted", number))
+        await world.has_stock(45)
+
+
+def answers(karaj: HesabgarSimulator) -> dict[str, tuple[str, str | None]]:
+    return {row[0]: (row[1], row[2]) for row in karaj.query("SELECT source_id, state, number FROM hub.answer")}
+
+
+async def test_what_is_changed_there_comes_in_as_the_next_revision(world: World, karaj: HesabgarSimulator) -> None:
+    async with world.connector(post=()):
+        await world.has_stock(47)
+        async with at_the_branch(world, karaj):
+            sold = enter(karaj, "a")
+            await came_in(world, sold, State.CLEARED)
+            karaj.run("UPDATE dbo.STK_Doc SET Tozih = N'تلفنی' WHERE Kind = 'sales_invoice'")
+
+            async def changed() -> bool:
+                document = await world.document(document_id(SOURCE, sold))
+                return document is not None and (document.revision, document.note) == (2, "تلفنی")
+
+            await until(changed)
+        async with at_the_branch(world, karaj):
+            later = enter(karaj, "b")
+            await came_in(world, later, State.CLEARED)
+        document = await world.document(document_id(SOURCE, sold))
+        assert document is not None
+        assert document.revision == 2
+
+
+async def test_a_backlog_comes_in_a_few_at_a_time_and_whole(
+    world: World, karaj: HesabgarSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(branch, "UNDECIDED", 5)
+    most = [0]
+    sent = branch.Undecided.sent
+
+    def counted(self: branch.Undecided, identities: list[object]) -> None:
+        sent(self, identities)
+        most[0] = max(most[0], len(self._open))
+
+    monkeypatch.setattr(branch.Undecided, "sent", counted)
+    entered = [enter(karaj, f"k{number}") for number in range(23)]
+    async with world.connector(post=()):
+        await world.has_stock(47)
+        async with at_the_branch(world, karaj):
+            for own_id in entered:
+                await came_in(world, own_id, State.CLEARED)
+    assert 5 <= most[0] <= 9
+
+
+async def test_a_line_that_goes_loses_nothing_either_way(world: World, karaj: HesabgarSimulator) -> None:
+    async with world.connector():
+        await world.has_stock(47)
+        async with at_the_branch(world, karaj):
+            first = enter(karaj, "a")
+            await until(lambda: answers(karaj).get(first, ("",))[0] == "posted")
+            karaj.away()
+            second = enter(karaj, "b")
+            assert await world.document(document_id(SOURCE, second)) is None
+            karaj.back()
+            await came_in(world, second, State.POSTED)
+            await until(lambda: answers(karaj).get(second, ("",))[0] == "posted")
+
+
+async def test_accounts_and_products_go_out_to_it(world: World, karaj: HesabgarSimulator) -> None:
+    async with at_the_branch(world, karaj):
+        publisher = world.context().publisher
+        await publisher.master([Account("219990001", "مشتری تازه")])
+        await until(lambda: names(karaj, "219990001") == ["مشتری تازه"])
+        await publisher.master([Account("219990001", "نام دیگر")])
+        await until(lambda: names(karaj, "219990001") == ["نام دیگر"])
+
+
+def names(karaj: HesabgarSimulator, code: str) -> list[str]:
+    return [
+        row[0].replace("ي", "ی").replace("ك", "ک")
+        for row in karaj.query(f"SELECT name FROM hub.accounts WHERE code = N'{code}'")
+    ]
+
+
+async def test_a_document_that_makes_no_sense_goes_to_the_dead_letters(world: World, karaj: HesabgarSimulator) -> None:
+    async with at_the_branch(world, karaj):
+        enter(karaj, "a")
+        karaj.run("UPDATE dbo.STK_Doc SET Tasvieh = 'barter'")
+        good = enter(karaj, "b")
+        await until(lambda: has_letter(world))
+        await came_in(world, good, State.REJECTED)
+
+
+async def has_letter(world: World) -> bool:
+    return any("barter" in letter.reason for letter in await world.around.dead_letters())
+
+
+async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:
+    async with world.connector(send_new=True, new_accounts="110101"):
+        await world.has_stock(47)
+        before = world.sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0]
+        await world.context().publisher.master([Account("219990002", "از فروشگاه")])
+        await until(lambda: len(names(world.sim, "219990002")) == 1)
+        assert world.sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0] == before + 1

@@ -1,0 +1,109 @@
+"""What every connector must do, done by this one (STYLE.md "Conformance")."""
+
+import ast
+import asyncio
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from connectors import base
+from connectors.base import ConnectorError
+from connectors.hesabgar.connector import Connector
+from connectors.hesabgar.spec import Role, Spec
+from hub.runtime.connect import StoreCursors
+from schemas.commands import Amend
+from schemas.master import Stock
+from schemas.secret import Secret
+from tests.connectors.conftest import until
+from tests.connectors.hesabgar.test_client import stuck
+from tests.connectors.hesabgar.world import World
+
+FOLDER = Path(base.__file__).parent / "hesabgar"
+
+
+async def test_a_check_says_well_only_with_the_right_login_and_writes_nothing(world: World) -> None:
+    await world.by_hand().check()
+    with pytest.raises(ConnectorError, match="18456"):
+        await world.by_hand(password=Secret("wrong")).check()
+    with pytest.raises(ConnectorError, match="999999"):
+        await world.by_hand(vat_account="999999").check()
+    world.sim.away()
+    with pytest.raises(ConnectorError, match="can't be reached"):
+        await world.by_hand().check()
+    assert await world.around.master() == []
+    assert await world.context().cursors.get("build") is None
+    assert world.outcomes() == []
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_it_starts_and_stops_in_time_also_while_the_server_is_silent(world: World, role: Role) -> None:
+    server = await stuck()
+    port = server.sockets[0].getsockname()[1]
+    before = asyncio.all_tasks()
+    try:
+        async with world.connector(port=port, role=role):
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+        assert time.monotonic() - began < base.STOP_SECONDS
+        await until(lambda: not {task for task in asyncio.all_tasks() - before if "connectors/hesabgar/" in repr(task)})
+    finally:
+        server.close()
+
+
+async def test_stopped_between_publishing_and_the_cursor_nothing_is_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = StoreCursors.set
+    ended: list[str] = []
+
+    async def ends_here(self: StoreCursors, name: str, value: str) -> None:
+        if name == "view.stock" and not ended:
+            ended.append(name)
+            raise RuntimeError("ended here")
+        await original(self, name, value)
+
+    monkeypatch.setattr(StoreCursors, "set", ends_here)
+    first = world.by_hand()
+    with pytest.raises(RuntimeError):
+        await first.reading.look()
+    first.client.close()
+    second = world.by_hand()
+    await second.reading.look()
+    second.client.close()
+    told = Counter(
+        (record.product, record.warehouse, record.attribute)
+        for record in await world.around.master()
+        if isinstance(record, Stock)
+    )
+    assert len(told) == world.sim.query("SELECT COUNT(*) FROM hub.stock")[0][0]
+
+
+def test_it_emits_what_it_declares_and_imports_what_it_declares() -> None:
+    assert {*Spec.emits} >= {Stock, Amend}
+    for path in FOLDER.glob("*.py"):
+        for name in imported(path):
+            top = name.partition(".")[0]
+            known = top in sys.stdlib_module_names or top in ("connectors", "schemas", "msgspec")
+            assert known or top in Spec.libraries, (path.name, name)
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def test_only_the_client_and_the_memory_do_io() -> None:
+    doers = {
+        path.name for path in FOLDER.glob("*.py") if imported(path) & {"pymssql", "sqlite3", "socket", "subprocess"}
+    }
+    assert doers == {"client.py", "memory.py"}
+    assert {"asyncio", "logging"}.isdisjoint(imported(FOLDER / "mapper.py"))
+    assert issubclass(Connector, base.Connector)

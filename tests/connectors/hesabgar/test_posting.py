@@ -1,0 +1,251 @@
+"""Posting to a simulated Hesabgar: once each, whatever breaks."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from connectors.hesabgar import build
+from connectors.hesabgar.posting import OTHER_REVISION
+from connectors.hesabgar.simulator import FaultKind
+from schemas.documents import Kind, Method, State
+from tests.connectors.conftest import until
+from tests.connectors.hesabgar.world import PRODUCT, World
+from tests.connectors.hesabgar.world import request as document_request
+from tests.runtime.dev_helpers import environment
+
+
+async def knows_the_company(world: World) -> None:
+    """Wait until the hub has learned what the documents of these tests need."""
+    await world.has_stock(47)
+
+
+async def posted_once(world: World, identities: list[UUID]) -> None:
+    for identity in identities:
+        document = await world.comes_to(identity, State.POSTED)
+        assert document.posting is not None
+        assert document.posting.number
+    assert sorted(external_id for external_id, _ in world.outcomes()) == sorted(map(str, identities))
+    assert len({number for _, number in world.outcomes()}) == len(identities)
+
+
+async def test_a_cleared_invoice_ends_as_a_voucher_with_a_number(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        identity = await world.send(quantity=5)
+        posted = await world.comes_to(identity, State.POSTED)
+        assert posted.posting is not None
+        assert [(str(identity), posted.posting.number)] == world.outcomes()
+        await world.has_stock(42)
+
+
+KINDS = {
+    Kind.QUOTE: {},
+    Kind.SALES_ORDER: {},
+    Kind.SALES_INVOICE: {},
+    Kind.PURCHASE_INVOICE: {"account": "310010001"},
+    Kind.RECEIPT: {"lines": (), "warehouse": None, "amount": 5_000_000, "method": Method.CASH},
+    Kind.TRANSFER: {"account": None, "to_warehouse": "02"},
+    Kind.GOODS_ISSUE: {"account": None},
+    Kind.GOODS_RECEIPT: {"account": None},
+}
+
+
+async def test_every_kind_is_posted_and_a_return_finds_its_sale(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        sent = {kind: await world.send(kind, **fields) for kind, fields in KINDS.items()}
+        for kind, identity in sent.items():
+            document = await world.comes_to(identity, State.POSTED)
+            assert document.kind is kind
+        back = await world.send(Kind.SALES_RETURN, original=str(sent[Kind.SALES_INVOICE]))
+        await world.comes_to(back, State.POSTED)
+    assert len(world.outcomes()) == len(KINDS) + 1
+
+
+async def test_only_the_configured_kinds_and_sources_are_posted(world: World) -> None:
+    async with world.connector(post=(Kind.SALES_INVOICE,), post_sources=("shop",), skip_sources=("other",)):
+        await knows_the_company(world)
+        quote = await world.send(Kind.QUOTE)
+        other = await world.send(source="other")
+        third = await world.send(source="third")
+        mine = await world.send()
+        await posted_once(world, [mine])
+        for identity in (quote, other, third):
+            await world.comes_to(identity, State.CLEARED)
+
+
+async def test_while_the_books_are_away_documents_wait_with_the_reason_and_are_then_posted_oldest_first(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "connectors.hesabgar.main")
+    async with world.connector():
+        await knows_the_company(world)
+        world.sim.away()
+        identities = []
+        for _ in range(9):
+            identities.append(await world.send())
+            waiting = await world.comes_to(identities[-1], State.POSTING)
+            await until(lambda: any("is away" in message for message in caplog.messages))
+        assert [why.code for why in waiting.reasons] == ["posting_waits"]
+        assert "can't be reached" in waiting.reasons[0].en
+        assert world.sim.query("SELECT 1 FROM hub.outcome") == []
+        world.sim.back()
+        await posted_once(world, identities)
+    assert [external_id for external_id, _ in world.outcomes()] == [str(identity) for identity in identities]
+    told = [message for message in caplog.messages if message.startswith("Hesabgar at")]
+    assert [message.endswith("is back") for message in told] == [False, True]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.DROP_BEFORE_COMMIT, FaultKind.DROP_AFTER_COMMIT])
+async def test_a_connection_that_breaks_at_a_posting_leaves_one_voucher(world: World, kind: FaultKind) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        fault = world.sim.fault(kind, on="post_document")
+        identities = [await world.send() for _ in range(3)]
+        await posted_once(world, identities)
+        assert fault.times == 0
+        await world.has_stock(44)
+
+
+async def test_a_deadlocks_victim_is_posted_at_the_next_try(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        fault = world.sim.fault(FaultKind.DEADLOCK, on="post_document", times=2)
+        await posted_once(world, [await world.send()])
+        assert fault.times == 0
+
+
+async def test_what_is_refused_can_be_corrected_and_posted(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        await world.has_stock(56, product="10000400202")
+        world.sim.fault(FaultKind.ERROR, on="10000400202", number=50_102, message="کالا شناخته نیست")
+        wanted = document_request("corrected", product="10000400202")
+        identity = await world.send_request(wanted)
+        failed = await world.comes_to(identity, State.POST_FAILED)
+        assert failed.posting is not None
+        assert failed.posting.error_number == 50_102
+        assert failed.posting.error == "کالا شناخته نیست"
+        again = await world.send_request(document_request("corrected", product=PRODUCT, revision=2))
+        assert again == identity
+        await posted_once(world, [identity])
+
+
+async def test_one_the_server_fails_on_each_time_is_failed_and_holds_up_no_other(world: World) -> None:
+    async with world.connector(tries=3):
+        await knows_the_company(world)
+        fault = world.sim.fault(FaultKind.DROP, on="poison", times=1_000)
+        poisoned = await world.send(note="poison")
+        others = [await world.send() for _ in range(5)]
+        failed = await world.comes_to(poisoned, State.POST_FAILED)
+        assert failed.posting is not None
+        assert "3" in (failed.posting.error or "")
+        for identity in others:
+            await world.comes_to(identity, State.POSTED)
+        assert 1_000 - fault.times == 3
+    assert sorted(external_id for external_id, _ in world.outcomes()) == sorted(map(str, others))
+
+
+async def test_without_the_right_to_post_documents_wait_and_reading_goes_on(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.connector(tries=1):
+        await knows_the_company(world)
+        world.sim.run("REVOKE EXECUTE ON OBJECT::hub.post_document FROM hub_writer")
+        identities = [await world.send() for _ in range(2)]
+        await until(lambda: any("the right to post" in message for message in caplog.messages))
+        await world.books_say(PRODUCT, 30)
+        await world.has_stock(30, 2)
+        assert not any(message.startswith("Hesabgar at") for message in caplog.messages)
+        world.sim.run("GRANT EXECUTE ON OBJECT::hub.post_document TO hub_writer")
+        await posted_once(world, identities)
+
+
+async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(world: World) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+        identity = await world.send_request(document_request("twice", revision=1))
+        await world.comes_to(identity, State.CLEARED)
+    world.sim.query(
+        "EXEC hub.post_document @external_id = N'" + str(identity) + "', @kind = 'goods_issue', @date = '2026-11-24', "
+        "@revision = 7, @expense_account = N'610001', @warehouse = N'01', @lines = N'<lines><line number=\"1\" "
+        f'product="{PRODUCT}" quantity="1"/></lines>\''
+    )
+    async with world.connector():
+        failed = await world.comes_to(identity, State.POST_FAILED)
+        assert failed.posting is not None
+        assert failed.posting.error_number == OTHER_REVISION
+        assert "7" in (failed.posting.error or "")
+
+
+async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(world: World) -> None:
+    async with world.connector(tries=2):
+        await knows_the_company(world)
+        fault = world.sim.fault(FaultKind.HANG, on="post_document", times=1)
+        first = await world.send()
+        await until(lambda: fault.times == 0)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    async with world.connector():
+        await posted_once(world, [first])
+
+
+async def test_a_changed_build_stops_posting_and_not_reading_until_it_is_accepted(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(build, "CLOSED_EVERY_SECONDS", 0.1)
+    async with world.connector():
+        await knows_the_company(world)
+        await posted_once(world, [first := await world.send()])
+        world.sim.change_build("Cyberacc 15.0")
+        second = await world.send()
+        await world.comes_to(second, State.POSTING)
+        await until(lambda: any("the build of Hesabgar changed" in message for message in caplog.messages))
+        assert len(world.outcomes()) == 1
+        await world.books_say(PRODUCT, 30)
+        await world.has_stock(30, 1)
+        await accept(world)
+        await posted_once(world, [first, second])
+
+
+async def accept(world: World) -> None:
+    connector = world.by_hand()
+    try:
+        await build.accept(connector.context.cursors, connector.client, "")
+    finally:
+        connector.client.close()
+
+
+@pytest.mark.parametrize(
+    ("point", "spared"),
+    [
+        ("before post", 2),
+        ("between post and write-back", 0),
+        ("between post and write-back", 3),
+        ("between write-back and acknowledgement", 1),
+    ],
+)
+async def test_killed_anywhere_each_document_has_one_voucher(
+    world: World, tmp_path: Path, point: str, spared: int
+) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+    identities = [await world.send() for _ in range(6)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.connectors.hesabgar.killed", world.around.kafka.bootstrap),
+        *(world.around.kafka.prefix, world.around.dsn, str(world.sim.port), world.sim.database, f"{tmp_path}/k"),
+        *(point, str(spared)),
+        env=environment(),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    async with world.connector():
+        await posted_once(world, identities)
+        await world.has_stock(41)

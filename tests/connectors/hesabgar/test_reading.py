@@ -1,0 +1,194 @@
+"""Reading a simulated Hesabgar: all once, then what changed, what vanished, and one customer at once."""
+
+import asyncio
+import datetime as dt
+import time
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from connectors.hesabgar import contract, reading
+from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator
+from schemas.master import Account, Finance, Product, Stock, Warehouse
+from tests.connectors.conftest import Surroundings, until
+from tests.connectors.hesabgar.world import BOOKKEEPER, PRODUCT, World
+
+
+@pytest.fixture
+def small_pages() -> int:
+    """Fewer rows than there are of anything."""
+    return 10
+
+
+async def test_everything_is_read_once_and_then_only_what_changed(
+    around: Surroundings, sim: HesabgarSimulator, small_pages: int
+) -> None:
+    world = World(around, producer=None, sim=sim)  # type: ignore[arg-type]  # nothing is sent
+    async with world.connector(page_rows=small_pages, post=()):
+        await until(lambda: told_enough(around, sim))
+        first = await around.master()
+        await world.books_say(PRODUCT, 33)
+        await until(lambda: len_is(around, len(first) + 1))
+        last = Counter(await around.master()) - Counter(first)
+        [changed] = last
+        assert isinstance(changed, Stock)
+        assert (changed.product, changed.warehouse, changed.on_hand) == (PRODUCT, "01", Decimal(33))
+    kinds = Counter(type(record) for record in first)
+    assert kinds[Product] == sim.query("SELECT COUNT(*) FROM hub.products")[0][0]
+    assert kinds[Account] == sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0]
+    assert kinds[Warehouse] == 4
+    # Started again nothing is told anew.
+    async with world.connector(page_rows=small_pages, post=()):
+        await world.books_say(PRODUCT, 34)
+        await until(lambda: len_is(around, len(first) + 2))
+
+
+async def told_enough(around: Surroundings, sim: HesabgarSimulator) -> bool:
+    stock = sum(isinstance(record, Stock) for record in await around.master())
+    return bool(stock == sim.query("SELECT COUNT(*) FROM hub.stock")[0][0])
+
+
+async def len_is(around: Surroundings, count: int) -> bool:
+    return len(await around.master()) == count
+
+
+async def test_the_books_arabic_letters_are_told_as_persian_ones(world: World) -> None:
+    connector = world.by_hand()
+    [account, finance] = await connector.refresh_account("212010006")
+    connector.client.close()
+    assert isinstance(account, Account)
+    assert account.name == "شرکت امین گستر"
+    assert isinstance(finance, Finance)
+    assert finance.balance == 132_634_996
+
+
+async def test_one_customer_is_refreshed_in_under_a_second(world: World) -> None:
+    connector = world.by_hand()
+    try:
+        await connector.client.query(contract.PING)
+        began = time.monotonic()
+        await connector.refresh_account("212010001")
+        assert time.monotonic() - began < 1
+        assert await connector.refresh_account("999") == []
+    finally:
+        connector.client.close()
+
+
+async def test_a_compare_finds_what_is_gone_and_what_was_changed_unseen(world: World) -> None:
+    connector = world.by_hand(page_rows=10)
+    await connector.reading.look()
+    before = await world.around.master()
+    world.sim.run("DELETE FROM dbo.STK_Mojoodi WHERE KalaID = 5")
+    found = await connector.reading.compare(contract.STOCK)
+    connector.client.close()
+    assert found.gone > 0
+    assert found.told == 0
+    after = (Counter(await world.around.master()) - Counter(before)).elements()
+    assert all(isinstance(record, Stock) and record.on_hand == 0 for record in after)
+
+
+async def test_a_row_that_cannot_be_understood_goes_to_the_dead_letters_and_the_rest_goes_on(world: World) -> None:
+    world.sim.run("UPDATE dbo.STK_Kala SET Fi = -5 WHERE KalaID = 7")
+    connector = world.by_hand()
+    await connector.reading.look()
+    connector.client.close()
+    [letter] = await world.around.dead_letters()
+    assert letter.topic == "connectors.hesabgar.main"
+    assert "price" in letter.reason
+    told = [record for record in await world.around.master() if isinstance(record, Product)]
+    assert len(told) == world.sim.query("SELECT COUNT(*) FROM hub.products")[0][0] - 1
+
+
+async def test_the_night_compares_everything(world: World) -> None:
+    now = [dt.datetime(2026, 11, 24, 20, 0, tzinfo=dt.UTC)]  # 23:30 in Tehran
+    connector = world.by_hand(nightly_hour=2, clock=lambda: now[0])
+    await connector.reading.look()
+    [(code,)] = world.sim.query("SELECT KalaCode FROM dbo.STK_Kala WHERE KalaID = 5")
+    world.sim.run("DELETE FROM dbo.STK_Mojoodi WHERE KalaID = 5")
+    before = Counter(await world.around.master())
+    for hours in (2, 1):
+        now[0] += dt.timedelta(hours=hours)
+        await connector.reading.look()
+        gone = list((Counter(await world.around.master()) - before).elements())
+        assert bool(gone) is (hours == 1)
+    connector.client.close()
+    assert {(record.product, record.on_hand) for record in gone if isinstance(record, Stock)} == {(code, 0)}
+
+
+async def test_views_without_row_versions_are_read_whole(world: World) -> None:
+    from connectors.hesabgar import sql
+    from connectors.hesabgar.simulator import mapping_text
+
+    text = mapping_text().replace('row_version = ["s.RowVer"]', "row_version = []")
+    world.sim.run(sql.views_script(sql.read_mapping(text)))
+    connector = world.by_hand()
+    await connector.reading.look()
+    told = [record for record in await world.around.master() if isinstance(record, Stock)]
+    assert len(told) == world.sim.query("SELECT COUNT(*) FROM hub.stock")[0][0]
+    world.sim.run(BOOKKEEPER.format(product=PRODUCT, on_hand=7, warehouse="01"))
+    await connector.reading.compare(contract.STOCK)
+    connector.client.close()
+    told = [record for record in await world.around.master() if isinstance(record, Stock)]
+    assert [record.on_hand for record in told if record.product == PRODUCT and record.warehouse == "01"][-1] == 7
+
+
+# --- a refresh and a posting never count the same goods twice: who comes first, written out
+
+
+async def test_a_posting_under_way_is_waited_for_and_left_to_the_next_page(world: World) -> None:
+    """posting writes its stock | horizon read | rows asked for | posting commits: the page doesn't have the row."""
+    connector = world.by_hand()
+    page = await connector.client.call(lambda link: reading.read_page(contract.STOCK, 0, 10_000, link))
+    world.sim.fault(FaultKind.DELAY, on="post_document", statement=30, seconds=0.3)
+    posting = asyncio.create_task(connector.client.query(post("under-way", 5)))
+    await asyncio.sleep(0.1)
+    during = await connector.client.call(lambda link: reading.read_page(contract.STOCK, page.next, 10_000, link))
+    [answer] = await posting
+    after = await connector.client.call(lambda link: reading.read_page(contract.STOCK, during.next, 10_000, link))
+    connector.client.close()
+    posted_at = answer[6].replace(tzinfo=dt.UTC)
+    shown = [(p, row) for p in (during, after) for row in p.rows if row[0] == PRODUCT and row[1] == "01" and not row[2]]
+    assert len(shown) == 1
+    [(page_of_it, row)] = shown
+    assert row[3] == 42
+    assert page_of_it.as_of > posted_at
+
+
+def post(external_id: str, quantity: int) -> str:
+    return (
+        f"EXEC hub.post_document @external_id = N'{external_id}', @kind = 'goods_issue', @date = '2026-11-24', "
+        f"@expense_account = N'610001', @warehouse = N'01', "
+        f'@lines = N\'<lines><line number="1" product="{PRODUCT}" quantity="{quantity}"/></lines>\''
+    )
+
+
+async def test_what_a_page_shows_was_posted_before_its_time_and_what_it_does_not_show_after(world: World) -> None:
+    """Postings beside pages: in every page, on hand is all goods less what was posted before its time, and no more."""
+    connector = world.by_hand(threads=4)
+    pages: list[tuple[dt.datetime, Decimal]] = []
+    stop = asyncio.Event()
+
+    async def read_on() -> None:
+        since = 0
+        while not stop.is_set():
+            page = await connector.client.call(lambda link: reading.read_page(contract.STOCK, since, 10_000, link))  # noqa: B023
+            since = page.next
+            pages.extend(
+                (page.as_of, row[3]) for row in page.rows if row[0] == PRODUCT and row[1] == "01" and not row[2]
+            )
+
+    reader = asyncio.create_task(read_on())
+    stamps = []
+    for number in range(1, 41):
+        [answer] = await connector.client.query(post(f"race-{number}", 1))
+        stamps.append(answer[6].replace(tzinfo=dt.UTC))
+        if number % 4 == 0:  # postings without a pause would keep the row out of every page
+            await until(lambda: bool(pages) and pages[-1][1] == 47 - number)  # noqa: B023
+    stop.set()
+    await reader
+    connector.client.close()
+    assert len(pages) >= 10
+    for as_of, on_hand in pages:
+        assert not any(stamp == as_of for stamp in stamps)
+        assert on_hand == 47 - sum(stamp < as_of for stamp in stamps)
