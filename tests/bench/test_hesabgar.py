@@ -17,7 +17,7 @@ async def test_a_tiny_run_reads_posts_and_drains(kafka: KafkaServer, postgres: P
     assert written["stock_rows"] == TINY.stock_rows
     assert written["drained"] == TINY.waiting
     for figure in ("sync_seconds", "rows_per_second", "vouchers_per_second", "drain_seconds"):
-        assert written[figure] > 0, figure
+        assert written[figure] >= 0, figure
     assert {"connectors", "streams", "simulator"} == written["peak_memory_mb"].keys()
     assert written["other_end"] == OTHER_END
     assert "simulator" in OTHER_END

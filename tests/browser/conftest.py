@@ -53,7 +53,7 @@ async def topics(kafka: KafkaServer) -> AsyncIterator[Kafka]:
         await admin.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def hub(kafka: KafkaServer, postgres: PostgresServer, template_database: str) -> AsyncIterator[Hub]:
     """A hub with topics and a database of these tests' own, deciding."""
     database = f"browser_{secrets.token_hex(6)}"
@@ -70,7 +70,7 @@ async def hub(kafka: KafkaServer, postgres: PostgresServer, template_database: s
     await execute(postgres.dsn, f"DROP DATABASE {database} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def quiet(hub: Hub, kafka: KafkaServer) -> AsyncIterator[Hub]:
     """A hub whose events are only those the tests publish."""
     async with topics(kafka) as bus:
@@ -88,14 +88,14 @@ async def started(site: Site) -> AsyncIterator[Site]:
         await site.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def site(hub: Hub) -> AsyncIterator[Site]:
     """The page as `make run` has it: no key is asked for."""
     async with started(Site(hub, public_status=True)) as site:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def quiet_site(quiet: Hub) -> AsyncIterator[Site]:
     """The page of the quiet hub."""
     async with started(Site(quiet, public_status=True)) as site:
@@ -119,7 +119,7 @@ async def shop(hub: Hub, site: Site) -> Shop:
     return await open_shop(hub, site.address)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for all; each visit has a profile of its own."""
     async with async_playwright() as playwright:

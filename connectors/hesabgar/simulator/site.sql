@@ -335,8 +335,11 @@ BEGIN
     SET NOCOUNT ON;
     DECLARE @words nvarchar(2048), @unit nvarchar(50), @unit_id int, @second nvarchar(50), @second_id int, @last bigint;
     SELECT @code = code, @unit = unit, @second = second_unit FROM hub.product_in WHERE external_id = @external_id;
-    SELECT @unit_id = VahedID FROM dbo.STK_Vahed WHERE VahedName = @unit;
-    SELECT @second_id = VahedID FROM dbo.STK_Vahed WHERE VahedName = @second;
+    -- The hub spells ی and ک the Persian way, the company's tables may have the Arabic one.
+    SELECT @unit_id = VahedID FROM dbo.STK_Vahed
+    WHERE REPLACE(REPLACE(VahedName, N'ي', N'ی'), N'ك', N'ک') = REPLACE(REPLACE(@unit, N'ي', N'ی'), N'ك', N'ک');
+    SELECT @second_id = VahedID FROM dbo.STK_Vahed
+    WHERE REPLACE(REPLACE(VahedName, N'ي', N'ی'), N'ك', N'ک') = REPLACE(REPLACE(@second, N'ي', N'ی'), N'ك', N'ک');
     IF @unit_id IS NULL OR (@second IS NOT NULL AND @second_id IS NULL)
     BEGIN
         SET @words = N'واحد «' + CASE WHEN @unit_id IS NULL THEN @unit ELSE @second END

@@ -430,6 +430,13 @@ def test_a_new_product_and_what_is_refused(books: HesabgarSimulator, hub: Any) -
         assert refused.value.args[0] == number
 
 
+@pytest.mark.parametrize("unit", ["کارتن", "كارتن"])
+def test_a_unit_is_known_in_either_spelling(books: HesabgarSimulator, hub: Any, unit: str) -> None:
+    cursor = hub.cursor(as_dict=True)
+    cursor.execute("EXEC hub.post_product @external_id = N'p-1', @name = N'کالای نو', @unit = %s", (unit,))
+    assert cursor.fetchall()[0]["code"]
+
+
 # --- the company --------------------------------------------------------------------------------------------------
 
 
