@@ -332,7 +332,7 @@ async def test_the_story_opens_by_keyboard(visit: Visit, shop: Shop) -> None:
     lines = [{"product": shop.product, "quantity": "2.5"}, {"product": "RAM-1", "quantity": 7}]
     await send(shop, shop.order(shop.source, lines=lines))
     await expect(visit.cell(shop.source, "state")).to_have_text("ردشده")
-    await visit.row(shop.source).locator(".open").focus()
+    await visit.button(shop.source).focus()
     await visit.page.keyboard.press("Enter")
     story = visit.at("story")
     await expect(story).to_be_visible()
@@ -347,17 +347,20 @@ async def test_the_story_opens_by_keyboard(visit: Visit, shop: Shop) -> None:
     await expect(visit.at("story-close")).to_be_focused()
     await visit.page.keyboard.press("Escape")
     await expect(story).to_be_hidden()
-    await expect(visit.row(shop.source).locator(".open")).to_be_focused()
+    await expect(visit.button(shop.source)).to_be_focused()
 
 
 async def test_the_story_has_an_address_and_back_closes_it(visit: Visit, shop: Shop) -> None:
     sent = await send(shop, shop.order(shop.source))
     story = await visit.open(shop.source)
     await expect(visit.page).to_have_url(re.compile(f"#{sent['document_id']}$"))
+    await visit.page.keyboard.press("Escape")
+    await expect(visit.page).to_have_url(re.compile("/$"))
+    await visit.page.go_forward()
+    await expect(story.get_by_role("heading", name=shop.source)).to_be_visible()
     await visit.page.go_back()
     await expect(story).to_be_hidden()
     await visit.page.go_forward()
-    await expect(story.get_by_role("heading", name=shop.source)).to_be_visible()
     await visit.page.reload()
     await expect(story.get_by_role("heading", name=shop.source)).to_be_visible()
     await visit.at("story-close").click()
@@ -378,14 +381,21 @@ async def test_arrow_keys_go_from_row_to_row(visit: Visit, shop: Shop) -> None:
     for number in (1, 2):
         await send(shop, shop.order(f"{shop.source}-{number}"))
     await expect(visit.row(f"{shop.source}-2")).to_be_visible()
-    await visit.row(f"{shop.source}-2").locator(".open").focus()
+    await visit.button(f"{shop.source}-2").focus()
     await visit.page.keyboard.press("ArrowDown")
-    await expect(visit.row(f"{shop.source}-1").locator(".open")).to_be_focused()
-    await send(shop, beyond_credit(shop, f"{shop.source}-3"))
-    await expect(visit.row(f"{shop.source}-3")).to_be_visible()
-    await expect(visit.row(f"{shop.source}-1").locator(".open")).to_be_focused()
+    await expect(visit.button(f"{shop.source}-1")).to_be_focused()
     await visit.page.keyboard.press("ArrowUp")
-    await expect(visit.row(f"{shop.source}-2").locator(".open")).to_be_focused()
+    await expect(visit.button(f"{shop.source}-2")).to_be_focused()
+
+
+async def test_the_focus_stays_with_a_row_that_moves(visit: Visit, shop: Shop) -> None:
+    held = await send(shop, beyond_credit(shop, f"{shop.source}-1"))
+    await send(shop, shop.order(f"{shop.source}-2"))
+    await expect(visit.rows.first.locator(".open")).to_have_text(f"{shop.source}-2")
+    await visit.button(f"{shop.source}-1").focus()
+    await shop.client.post(f"{held['location']}/approve?wait=decision")
+    await expect(visit.rows.first.locator(".open")).to_have_text(f"{shop.source}-1")
+    await expect(visit.button(f"{shop.source}-1")).to_be_focused()
 
 
 # --- the key
@@ -431,8 +441,9 @@ async def test_a_storys_address_waits_for_the_key(hub: Hub, new_site: NewSite, v
     locked = await new_site(hub)
     shop = await open_shop(hub, locked.address)
     sent = await send(shop, shop.order(shop.source))
-    visit = await visitor(f"{locked.address}/#{sent['document_id']}")
+    visit = await visitor(locked.address)
     await expect(visit.at("key")).to_be_focused()
+    await visit.page.goto(f"{locked.address}/#{sent['document_id']}")
     await expect(visit.at("story")).to_be_hidden()
     await give(visit, token_of(shop.client.token))
     await expect(visit.at("story").get_by_role("heading", name=shop.source)).to_be_visible()
@@ -482,11 +493,13 @@ async def test_a_lost_connection_is_told_and_heals(hub: Hub, site: Site, new_sit
     await expect(visit.at("health")).to_have_text("سرور پاسخ نمی‌دهد")
     await expect(visit.page).to_have_title(re.compile("^⚠"))
     await expect(visit.row(f"{shop.source}-1")).to_be_visible()
-    sent = await send(shop, shop.order(f"{shop.source}-2"))
+    sent = await send(shop, shop.order(f"{shop.source}-2", revision=2))
+    await shop.client.post("/v1/documents?wait=decision", shop.order(f"{shop.source}-2", note="other", revision=1))
     first = await shop.client.get(f"/v1/documents?source_id={shop.source}-1")
     await shop.client.post(f"/v1/documents/{first.body['items'][0]['id']}/approve?wait=decision")
     await own.start()
     await expect(visit.row(f"{shop.source}-2")).to_have_attribute("data-id", str(sent["document_id"]))
+    await expect(visit.cell(f"{shop.source}-2", "reasons")).to_contain_text("پذیرفته نشد")  # only the feed tells that
     await expect(visit.cell(f"{shop.source}-1", "state")).to_have_text("تأییدشده")
     await expect(visit.row(f"{shop.source}-1")).to_have_count(1)
     await expect(visit.at("connection")).to_have_text("زنده")

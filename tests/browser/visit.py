@@ -71,6 +71,10 @@ class Visit:
         """The row of the document with exactly this id."""
         return self.rows.filter(has=self.page.get_by_role("button", name=source_id, exact=True))
 
+    def button(self, source_id: str) -> Locator:
+        """What opens a row's story by keyboard."""
+        return self.row(source_id).locator(".open")
+
     def cell(self, source_id: str, column: str) -> Locator:
         return self.row(source_id).locator(f"td.{column}")
 

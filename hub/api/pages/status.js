@@ -908,13 +908,11 @@ async function readStory() {
 
 /** The story is closed: its address goes too. */
 function onStoryClosed() {
-  const row = entries.get(storyId)?.row;
   storyId = null;
   story = null;
   if (connection === "locked") return; // with a key it will be opened again
   if (history.state?.isStory) history.back();
   else if (location.hash) history.replaceState(null, "", location.pathname);
-  row?.querySelector(".open").focus({ preventScroll: true });
 }
 
 function onAddress() {
