@@ -89,6 +89,8 @@ class Visit:
 
 
 async def live(visit: Visit) -> Visit:
-    """The visit, once the page follows what happens."""
-    await expect(visit.page.locator("body")).to_have_attribute("data-connection", "live")
+    """The visit, once the page follows what happens and knows how the hub is."""
+    body = visit.page.locator("body")
+    await expect(body).to_have_attribute("data-connection", "live")
+    await expect(body).to_have_attribute("data-health", "ok")
     return visit
