@@ -32,7 +32,7 @@ async def running(
 ) -> AsyncIterator[Streams]:
     """The app started, with its timer and reports; stopped on leaving, within :data:`STOP_SECONDS`.
 
-    ``store`` must be open and ``producer`` started.
+    ``store`` must be open and ``producer`` started. Raises TimeoutError if it doesn't stop in time.
     """
     streams = build(settings, store, producer, probe=probe)
     name = f"streams-{socket.gethostname()}-{os.getpid()}"
@@ -49,10 +49,18 @@ async def running(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with asyncio.timeout(STOP_SECONDS):
-            await streams.app.stop()
+        await _stop(streams)
         with contextlib.suppress(StoreError):
             await progress.leave(store, name)
+
+
+async def _stop(streams: Streams) -> None:
+    """Stop the app. Not by asyncio.timeout: while it waits for its streams, Faust lets no cancellation through."""
+    stopping = asyncio.create_task(streams.app.stop(), name="stopping")
+    await asyncio.wait({stopping}, timeout=STOP_SECONDS)
+    if not stopping.done():
+        raise TimeoutError(f"the streams didn't stop within {STOP_SECONDS:g} s")
+    stopping.result()
 
 
 def calm_collector() -> None:

@@ -101,6 +101,9 @@ async def _decide(around: Surroundings) -> None:
     )
     try:
         await run(settings, around.store, around.stop)
+    except TimeoutError:
+        around.stop.set()  # it doesn't stop, asked or not: what is left of it would keep this process for ever
+        raise
     except StreamsCrashed as error:
         raise Failure(
             f"Deciding ended by itself: {redact(str(error))}.",

@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,13 +19,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from hub.bus.errors import Unavailable
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
+from hub.bus.topics import admin
 from hub.store import master
 from hub.store.pool import Store
 from schemas import codec, ids, topics
 from schemas.commands import Amend, AnyCommand, Approve, Cancel, Content, Submit
-from schemas.documents import DocumentRequest, Kind, LineRequest, Payment
+from schemas.documents import DocumentRequest, Kind, LineRequest, Method, Payment
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.master import Account, Finance, Product, Stock, Warehouse
+from tests.store.company import disagreements
 
 WORKER = Path(__file__).parent / "worker.py"
 ROOT = Path(__file__).parents[2]
@@ -33,8 +35,12 @@ NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 SOURCE = "chaos"
 PATIENCE = 120.0
 
-KINDS = (Kind.SALES_INVOICE, Kind.SALES_ORDER, Kind.TRANSFER, Kind.SALES_INVOICE, Kind.GOODS_RECEIPT, Kind.QUOTE)
+KINDS = (
+    *(Kind.SALES_INVOICE, Kind.SALES_ORDER, Kind.TRANSFER, Kind.SALES_INVOICE, Kind.GOODS_RECEIPT, Kind.SALES_RETURN),
+    *(Kind.SALES_INVOICE, Kind.RECEIPT, Kind.GOODS_ISSUE, Kind.PURCHASE_INVOICE, Kind.QUOTE),
+)
 """A document's kind goes by its number, so that its amendments have the same."""
+WITHOUT_ACCOUNT = (Kind.TRANSFER, Kind.GOODS_RECEIPT, Kind.GOODS_ISSUE)
 
 TABLES = ("accounts", "stock", "documents", "document_lines", "movements", "credit_holds", "decisions")
 
@@ -51,47 +57,78 @@ async def fill(store: Store) -> None:
     )
 
 
-def commands(count: int, seed: int) -> list[AnyCommand]:
-    """Commands of every sort on shared products and accounts, in an order a source might send them."""
-    draw = random.Random(seed)
-    made: list[AnyCommand] = []
-    revisions: dict[str, int] = {}
-    while len(made) < count:
-        if revisions and draw.random() < 0.25:
-            source_id = draw.choice(list(revisions))
-            made.append(_on_document(draw, source_id, len(made), revisions))
-        else:
-            source_id = f"D{len(made)}"
-            revisions[source_id] = 1
-            made.append(_content(draw, Submit, source_id, 1))
-    return made
+def commands(documents: int, seed: int) -> list[AnyCommand]:
+    """So many documents on shared products and accounts, and what is asked of them in between: a third as many commands
+    again, in an order a source might send them."""
+    return Source(seed).commands(documents)
 
 
-def _content(draw: random.Random, kind: type[Submit | Amend], source_id: str, revision: int) -> Content:
-    document = KINDS[int(source_id[1:]) % len(KINDS)]
-    party = document not in (Kind.TRANSFER, Kind.GOODS_RECEIPT, Kind.GOODS_ISSUE)
-    request = DocumentRequest(
-        source_id=source_id,
-        kind=document,
-        date=date(2026, 11, 1),
-        account=f"A{draw.randrange(15)}" if party else None,
-        payment=draw.choice(list(Payment)),
-        warehouse="W1",
-        to_warehouse="W2" if document is Kind.TRANSFER else None,
-        revision=revision,
-        lines=tuple(
-            LineRequest(f"P{product}", Decimal(draw.randrange(1, 4_000)) / 100, draw.randrange(1, 90_000))
-            for product in draw.sample(range(40), draw.randrange(1, 4))
-        ),
-    )
-    return kind.of(request, source=SOURCE, actor="chaos", now=NOW)
+class Source:
+    """Somebody who sends documents, and remembers which of them were sales."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed)
+        self._revisions: dict[str, int] = {}
+        self._sales: list[tuple[str, str, str]] = []
+
+    def commands(self, documents: int) -> list[AnyCommand]:
+        made: list[AnyCommand] = []
+        while len(self._revisions) < documents:
+            if self._revisions and self._draw.random() < 0.25:
+                source_id = self._draw.choice(list(self._revisions))
+                made.append(_on_document(self._draw, source_id, len(made), self._revisions, self._content))
+            else:
+                source_id = f"D{len(self._revisions)}"
+                self._revisions[source_id] = 1
+                made.append(self._content(Submit, source_id, 1))
+        return made
+
+    def _content(self, command: type[Submit | Amend], source_id: str, revision: int) -> Content:
+        draw = self._draw
+        kind = KINDS[int(source_id[1:]) % len(KINDS)]
+        receipt = kind is Kind.RECEIPT
+        account = None if kind in WITHOUT_ACCOUNT else f"A{draw.randrange(15)}"
+        products = [f"P{product}" for product in draw.sample(range(40), draw.randrange(1, 4))]
+        original = None
+        if kind is Kind.SALES_RETURN and self._sales:
+            original, account, product = draw.choice(self._sales)
+            products = [product]
+        elif kind in (Kind.SALES_INVOICE, Kind.SALES_ORDER):
+            self._sales.append((source_id, account or "", products[0]))
+        request = DocumentRequest(
+            source_id=source_id,
+            kind=kind,
+            date=date(2026, 11, 1),
+            account=account,
+            payment=draw.choice(list(Payment)),
+            warehouse=None if receipt else "W1",
+            to_warehouse="W2" if kind is Kind.TRANSFER else None,
+            original=original,
+            original_date=date(2026, 10, 1) if kind is Kind.SALES_RETURN and original is None else None,
+            amount=draw.randrange(1, 2_000_000) if receipt else None,
+            method=draw.choice(list(Method)) if receipt else None,
+            revision=revision,
+            lines=()
+            if receipt
+            else tuple(
+                LineRequest(product, Decimal(draw.randrange(1, 4_000)) / 100, draw.randrange(1, 90_000))
+                for product in products
+            ),
+        )
+        return command.of(request, source=SOURCE, actor="chaos", now=NOW)
 
 
-def _on_document(draw: random.Random, source_id: str, nth: int, revisions: dict[str, int]) -> AnyCommand:
+def _on_document(
+    draw: random.Random,
+    source_id: str,
+    nth: int,
+    revisions: dict[str, int],
+    content: Callable[[type[Amend], str, int], Content],
+) -> AnyCommand:
     kind = draw.choice([Amend, Approve, Cancel])
     if kind is Amend:
         revisions[source_id] += 1
-        return _content(draw, Amend, source_id, revisions[source_id])
+        return content(Amend, source_id, revisions[source_id])
     document = ids.document_id(SOURCE, source_id)
     return kind(
         command_id=ids.command_id(document, kind.__name__, nth),
@@ -178,6 +215,25 @@ async def _fetchval(dsn: str, query: str) -> object:
         await connection.close()
 
 
+async def until_shared(kafka: Kafka, members: int) -> None:
+    """Wait until so many workers share the partitions among them."""
+    async with asyncio.timeout(PATIENCE), admin(kafka) as client:
+        while True:
+            (answer,) = await client.describe_consumer_groups([f"{kafka.prefix}streams"])
+            ((_, _, state, _, _, found, *_),) = answer.groups
+            if state == "Stable" and len(found) == members:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def until_someone_waits(dsn: str) -> None:
+    """Wait until a connection of this database waits for a lock."""
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(PATIENCE):
+        while not await _fetchval(dsn, waiting):
+            await asyncio.sleep(0.02)
+
+
 async def until_published(kafka: Kafka, count: int) -> None:
     """Wait until so many different events are on their topic."""
     async with asyncio.timeout(PATIENCE):
@@ -224,10 +280,10 @@ async def hold_to_account(kafka: Kafka, dsn: str, sent: Sequence[AnyCommand]) ->
     try:
         decided = [row[0] for row in await connection.fetch("select command_id from decisions")]
         assert sorted(decided) == sorted({command.command_id for command in sent})
-        await _sums(connection)
         stored = {row[0]: row[1] for row in await connection.fetch("select id, step from documents")}
     finally:
         await connection.close()
+    await _sums(dsn)
 
     events: dict[UUID, bytes] = {}
     repeats = 0
@@ -251,7 +307,13 @@ async def hold_to_account(kafka: Kafka, dsn: str, sent: Sequence[AnyCommand]) ->
     now = {event.document_id: event.document for event in map(_event, events.values()) if _is_now(event, stored)}
     assert latest.keys() == now.keys()
     assert all(codec.decode_document(value) == now[document_id] for document_id, value in latest.items())
-    return {"commands": len(sent), "decisions": len(decided), "events": len(events), "repeated": repeats}
+    return {
+        "documents": len(stored),
+        "commands": len(sent),
+        "decisions": len(decided),
+        "events": len(events),
+        "repeated": repeats,
+    }
 
 
 def _event(value: bytes) -> DocumentEvent:
@@ -262,32 +324,19 @@ def _is_now(event: DocumentEvent, stored: dict[UUID, int]) -> bool:
     return event.type != COMMAND_REFUSED and event.step == stored[event.document_id]
 
 
-async def _sums(connection: asyncpg.Connection) -> None:
+async def _sums(dsn: str) -> None:
     """Stock and credit add up, and nobody was promised what isn't there."""
-    fetchval = connection.fetchval
-    assert not await fetchval(
-        """
-        select count(*) from stock s left join (
-            select product, warehouse, attribute,
-                   sum(quantity) filter (where outgoing) as taken, sum(quantity) filter (where not outgoing) as brought
-            from movements group by 1, 2, 3
-        ) m using (product, warehouse, attribute)
-        where s.reserved <> coalesce(m.taken, 0) or s.incoming <> coalesce(m.brought, 0)
-           or s.reserved > s.in_books + s.incoming
-        """
-    )
-    assert not await fetchval(
-        """
-        select count(*) from accounts a
-        left join (select account as code, sum(amount) as held from credit_holds group by 1) h using (code)
-        where a.held <> coalesce(h.held, 0)
-        """
-    )
-    assert not await fetchval(
-        """
+    store = Store(dsn)
+    await store.open()
+    try:
+        assert await disagreements(store) == []
+    finally:
+        await store.close()
+    assert not await _fetchval(dsn, "select count(*) from stock where reserved > in_books + incoming")
+    overdrawn = """
         select count(*) from accounts a
         where a.direct + a.documentary - a.balance - a.uncleared_cheques - a.held < 0 and not exists (
             select from documents d join decisions e on e.document_id = d.id
             where d.account = a.code and e.event ->> 'command' = 'approve' and not e.refused)
-        """
-    )
+    """
+    assert not await _fetchval(dsn, overdrawn)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from hub.bus.rewinding import rewind
@@ -27,14 +28,16 @@ from tests.chaos.harness import (
     until_decided,
     until_ended_at,
     until_published,
+    until_shared,
+    until_someone_waits,
     worker,
 )
-from tests.chaos.worker import POINTS
+from tests.chaos.worker import POINTS, STUCK
 from tests.conftest import JARS, dsn_of, execute
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = 2_000
+DOCUMENTS = 2_000
 KILLS = [(point, spared) for spared in (1, 3) for point in POINTS]
 
 
@@ -88,7 +91,7 @@ def seed(pytestconfig: pytest.Config) -> int:
 async def test_a_worker_killed_at_every_point_loses_nothing_and_a_replay_changes_nothing(
     kafka_settings: Kafka, dsn: str, seed: int
 ) -> None:
-    sent = commands(COMMANDS, seed)
+    sent = commands(DOCUMENTS, seed)
     await feed(kafka_settings, sent)
     for point, spared in KILLS:
         async with worker(kafka_settings, dsn, point, spared) as doomed:
@@ -114,12 +117,12 @@ async def test_a_broker_killed_under_load_loses_nothing(
     broker: tuple[EmbeddedKafka, str], kafka_settings: Kafka, dsn: str, seed: int
 ) -> None:
     process, _ = broker
-    sent = commands(COMMANDS, seed + 1)
+    sent = commands(DOCUMENTS, seed + 1)
     async with worker(kafka_settings, dsn):
-        await feed(kafka_settings, sent[: COMMANDS // 2])
+        await feed(kafka_settings, sent[: len(sent) // 2])
         await until_decided(dsn, 1)
         process.kill()
-        feeding = asyncio.create_task(feed(kafka_settings, sent[COMMANDS // 2 :]))
+        feeding = asyncio.create_task(feed(kafka_settings, sent[len(sent) // 2 :]))
         await process.start()
         await feeding
         await until_published(kafka_settings, len(sent))
@@ -130,13 +133,51 @@ async def test_a_database_killed_under_load_loses_nothing(
     database_server: tuple[EmbeddedPostgres, str], kafka_settings: Kafka, dsn: str, seed: int
 ) -> None:
     process, _ = database_server
-    sent = commands(COMMANDS, seed + 2)
+    sent = commands(DOCUMENTS, seed + 2)
     async with worker(kafka_settings, dsn):
-        await feed(kafka_settings, sent[: COMMANDS // 2])
+        await feed(kafka_settings, sent[: len(sent) // 2])
         await until_decided(dsn, 1)
         process.kill()
-        feeding = asyncio.create_task(feed(kafka_settings, sent[COMMANDS // 2 :]))
+        feeding = asyncio.create_task(feed(kafka_settings, sent[len(sent) // 2 :]))
         await process.start()
         await feeding
         await until_published(kafka_settings, len(sent))
     logger.info("database killed: %s", await hold_to_account(kafka_settings, dsn, sent))
+
+
+async def test_one_of_two_workers_killed_at_every_point_leaves_its_share_to_the_other(
+    kafka_settings: Kafka, dsn: str, seed: int
+) -> None:
+    sent = commands(DOCUMENTS // 2, seed + 3)
+    rest = iter(range(0, len(sent), 50))
+    async with worker(kafka_settings, dsn):
+        for point in POINTS:
+            async with worker(kafka_settings, dsn, point) as doomed:
+                await until_shared(kafka_settings, 2)
+                while doomed.process.returncode is None:
+                    start = next(rest)
+                    await feed(kafka_settings, sent[start : start + 50])
+                    await until_decided(dsn, start) if doomed.process.returncode is None else None
+                assert await doomed.died() == -signal.SIGKILL
+        for start in rest:
+            await feed(kafka_settings, sent[start : start + 50])
+        await until_published(kafka_settings, len(sent))
+    logger.info("one of two killed %s times: %s", len(POINTS), await hold_to_account(kafka_settings, dsn, sent))
+
+
+async def test_a_worker_that_can_not_stop_in_time_leaves_what_it_held_to_the_next(
+    kafka_settings: Kafka, dsn: str, seed: int
+) -> None:
+    sent = commands(200, seed + 4)
+    blocking = await asyncpg.connect(dsn)
+    async with worker(kafka_settings, dsn, STUCK) as stuck, blocking.transaction():
+        await blocking.execute("lock table accounts in access exclusive mode")
+        await feed(kafka_settings, sent)
+        await until_someone_waits(dsn)
+        stuck.process.send_signal(signal.SIGTERM)
+        assert await stuck.died() > 0
+    assert await blocking.fetchval("select count(*) from decisions") == 0
+    await blocking.close()
+    async with worker(kafka_settings, dsn):
+        await until_published(kafka_settings, len(sent))
+    await hold_to_account(kafka_settings, dsn, sent)

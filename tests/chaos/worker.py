@@ -24,6 +24,9 @@ from streams.settings import StreamSettings
 
 POINTS = ("inside_transaction", "after_commit", "between_topics", "after_publish")
 
+STUCK = "stuck"
+"""No point to die at: a worker that is to be asked to stop while it can't, and gives up soon."""
+
 
 class Trap:
     """Kills the process when the armed point has been passed often enough."""
@@ -64,6 +67,8 @@ async def main(bootstrap: str, prefix: str, dsn: str, point: str, spared: str) -
     """Decide until SIGTERM, or until the trap springs."""
     trap = Trap(point, int(spared))
     lay(trap)
+    if point == STUCK:
+        worker.STOP_SECONDS = 2.0
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     store = Store(dsn)
@@ -71,6 +76,8 @@ async def main(bootstrap: str, prefix: str, dsn: str, point: str, spared: str) -
     settings = StreamSettings(Kafka(bootstrap, prefix=prefix), batch_size=100, session_seconds=2.0)
     try:
         await worker.run(settings, store, stop, probe=trap)
+    except TimeoutError:
+        os._exit(1)  # as hub.runtime.roles does
     finally:
         with contextlib.suppress(TimeoutError):
             await store.close()

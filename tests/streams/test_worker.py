@@ -90,7 +90,7 @@ async def test_a_worker_reports_what_it_has_done_and_how_far_it_is_behind(hub: H
     await hub.send(*(submit(f"D{number}") for number in range(60)))
     async with hub.store.connection() as connection, AsyncExitStack() as stack:
         async with connection.transaction():
-            await connection.execute("lock table decisions in access exclusive mode")  # so that no batch gets through
+            await connection.execute("lock table accounts in access exclusive mode")  # so that no batch gets through
             await stack.enter_async_context(hub.worker(batch_size=20))
 
             async def behind() -> bool:
