@@ -1,6 +1,7 @@
 """The loop by itself: how a batch is parted, what is tried again, how fast."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hub.store.errors import Unacceptable, Unready
 from hub.store.errors import Unavailable as StoreUnavailable
 from schemas.codec import Undecodable
 from streams import agent
-from streams.agent import BATCH_BYTES, Decoded, Loop
+from streams.agent import BATCH_BYTES, Decoded, Handled, Loop
 
 
 def events(*sizes: int | None) -> list[Any]:
@@ -101,3 +102,42 @@ async def test_an_attempt_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch
 
     assert await loop._until_done("testing", work) == "done"
     assert loop.progress.retries == 2
+
+
+class Stream:
+    """A stream as Faust's is: whoever leaves ``noack_take`` leaves the acks as they were found."""
+
+    enable_acks = True
+
+    def __init__(self, *batches: list[Any]) -> None:
+        self.batches = batches
+
+    async def noack_take(self, _: int, within: float) -> AsyncIterator[list[Any]]:
+        before, self.enable_acks = self.enable_acks, False
+        try:
+            for batch in self.batches:
+                yield batch
+            await asyncio.Event().wait()
+        finally:
+            self.enable_acks = before
+
+
+class Defective:
+    """A handler with a defect."""
+
+    key = "code"
+
+    def decode(self, messages: Sequence[Any]) -> Decoded:
+        return Decoded(messages)
+
+    async def handle(self, batch: Decoded) -> Handled:
+        raise RuntimeError("what nobody thought of")
+
+
+async def test_nothing_is_acked_behind_a_defect() -> None:
+    """Faust goes on reading for a while, and acks what it reads if the stream says so."""
+    stream = Stream(events(1))
+    loop = Loop("test", Defective(), None, batch_size=1, within=1)  # type: ignore[arg-type]
+    with pytest.raises(ExceptionGroup):
+        await loop.run(stream)
+    assert stream.enable_acks is False
