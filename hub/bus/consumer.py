@@ -20,6 +20,7 @@ from schemas.topics import Topic
 
 CONNECT_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
+SETTLE_SECONDS = 1.0
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_500
 
@@ -147,14 +148,15 @@ class Consumer:
                 heartbeat_interval_ms=HEARTBEAT_MS,
             )
             client.subscribe(self._names, listener=_Listener(self))
+            starting = asyncio.ensure_future(client.start())
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    await client.start()
+                    await asyncio.shield(starting)
             except (KafkaError, OSError, TimeoutError) as error:
-                await _stop(client)
+                await _give_up(client, starting)
                 raise Unavailable(f"Kafka at {self._kafka.bootstrap} can't be reached: {error!r}") from error
             except asyncio.CancelledError:
-                await _stop(client)
+                await _give_up(client, starting)
                 raise
             self._client = client
         return self._client
@@ -215,6 +217,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         self._consumer.assign(assigned)
+
+
+async def _give_up(client: Any, starting: "asyncio.Future[None]") -> None:
+    """Close a client that is starting. aiokafka loses the connection it is just making when its start is cancelled, so
+    that is given a moment to come to its end first."""
+    await asyncio.wait({starting}, timeout=SETTLE_SECONDS)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await _stop(client)
 
 
 async def _stop(client: Any) -> None:

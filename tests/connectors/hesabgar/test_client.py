@@ -1,12 +1,13 @@
 """The client through the real pymssql: its errors are ours, and a call that hangs holds up nobody."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pymssql
 import pytest
@@ -123,14 +124,33 @@ def test_an_error_is_what_its_words_say(number: int, text: bytes, kind: type[Exc
     assert type(clients.our_error(pymssql.OperationalError(*arguments), "s")) is kind
 
 
-async def stuck() -> asyncio.Server:
-    """A server that takes connections and says nothing."""
+@asynccontextmanager
+async def stuck() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """The port of a server that takes connections and says nothing; the event tells that a client speaks to it."""
+    reached = asyncio.Event()
+    talks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(-1)
-        writer.close()
+        talk = asyncio.current_task()
+        assert talk is not None
+        talks.add(talk)
+        try:
+            await reader.read(1)
+            reached.set()
+            await reader.read(-1)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
-    return await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], reached
+    finally:
+        server.close()
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
 
 
 async def test_a_call_that_hangs_leaves_the_loop_and_the_others_free(
@@ -187,7 +207,7 @@ async def main(port):
     client = Client(Spec(server="127.0.0.1", port=port, company="x", login="x", password=Secret("x"), timeout=long,
                          login_timeout=long))
     call = asyncio.create_task(client.query("SELECT 1"))
-    await asyncio.sleep(0.2)
+    await asyncio.to_thread(sys.stdin.readline)
     call.cancel()
     client.close()
 
@@ -197,18 +217,17 @@ print("ended")
 
 
 async def test_a_hung_call_does_not_keep_the_process_alive() -> None:
-    server = await stuck()
-    port = server.sockets[0].getsockname()[1]
-    try:
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-c", SCRIPT, str(port)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
+    pipe = asyncio.subprocess.PIPE
+    async with stuck() as (port, reached):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SCRIPT, str(port), env=environment(), stdin=pipe, stdout=pipe, stderr=pipe
         )
-        assert done.stdout == "ended\n", done.stderr
-    finally:
-        server.close()
+        try:
+            async with asyncio.timeout(20):
+                await reached.wait()
+                output, errors = await process.communicate(b"go on\n")
+            assert output == b"ended\n", errors.decode()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

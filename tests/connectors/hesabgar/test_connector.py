@@ -40,17 +40,14 @@ async def test_a_check_says_well_only_with_the_right_login_and_writes_nothing(wo
 
 @pytest.mark.parametrize("role", list(Role))
 async def test_it_starts_and_stops_in_time_also_while_the_server_is_silent(world: World, role: Role) -> None:
-    server = await stuck()
-    port = server.sockets[0].getsockname()[1]
     before = asyncio.all_tasks()
-    try:
+    async with stuck() as (port, reached):
         async with world.connector(port=port, role=role):
-            await asyncio.sleep(0.5)
+            async with asyncio.timeout(20):
+                await reached.wait()
             began = time.monotonic()
         assert time.monotonic() - began < base.STOP_SECONDS
         await until(lambda: not {task for task in asyncio.all_tasks() - before if "connectors/hesabgar/" in repr(task)})
-    finally:
-        server.close()
 
 
 async def test_stopped_between_publishing_and_the_cursor_nothing_is_lost(

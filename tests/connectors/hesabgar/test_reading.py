@@ -140,9 +140,9 @@ async def test_a_posting_under_way_is_waited_for_and_left_to_the_next_page(world
     """posting writes its stock | horizon read | rows asked for | posting commits: the page doesn't have the row."""
     connector = world.by_hand()
     page = await connector.client.call(lambda link: reading.read_page(contract.STOCK, 0, 10_000, link))
-    world.sim.fault(FaultKind.DELAY, on="post_document", statement=30, seconds=0.3)
+    delayed = world.sim.fault(FaultKind.DELAY, on="post_document", statement=30, seconds=0.3)
     posting = asyncio.create_task(connector.client.query(post("under-way", 5)))
-    await asyncio.sleep(0.1)
+    await until(lambda: delayed.struck > 0)
     during = await connector.client.call(lambda link: reading.read_page(contract.STOCK, page.next, 10_000, link))
     [answer] = await posting
     after = await connector.client.call(lambda link: reading.read_page(contract.STOCK, during.next, 10_000, link))
