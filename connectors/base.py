@@ -2,8 +2,9 @@
 
 A connector is a folder. ``spec.py`` declares its configuration (:class:`ConnectorSpec`, named ``Spec``), ``client.py``
 is the only one that does I/O and turns the other side's errors into ours, ``mapper.py`` is pure, ``connector.py`` has
-the life-cycle (:class:`Connector`, named ``Connector``), ``simulator.py`` plays the other side where that helps, and
-``README.md`` tells a customer how to connect it. :func:`discover` finds them; nothing is registered by hand.
+the life-cycle (:class:`Connector`, named ``Connector``), ``receiver.py``, if the other side calls us, answers it
+(:class:`Receiver`, named ``Receiver``), ``simulator.py`` plays the other side where that helps, and ``README.md`` tells
+a customer how to connect it. :func:`discover` finds them; nothing is registered by hand.
 
 What can go wrong is told in four words, on both sides of the contract::
 
@@ -21,12 +22,14 @@ import hashlib
 import importlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import inspect
@@ -34,9 +37,12 @@ from msgspec import inspect
 from schemas import ids
 from schemas.commands import AnyCommand
 from schemas.deadletters import DeadLetter
+from schemas.documents import Document
 from schemas.events import DocumentEvent
-from schemas.master import Master
+from schemas.master import Account, Master, Product
+from schemas.pushes import Push
 from schemas.secret import Secret
+from schemas.visits import Visit
 
 STOP_SECONDS = 5.0
 """How long a connector may take to start, and to end after it was cancelled."""
@@ -143,6 +149,12 @@ class Publisher(Protocol):
     async def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep what nobody can handle (:meth:`Context.dead_letter`)."""
 
+    async def pushes(self, pushes: Sequence[Push]) -> None:
+        """Keep what was pushed (:meth:`Context.push`), for the connector's own :meth:`Events.pushes`."""
+
+    async def visits(self, visits: Sequence[Visit]) -> None:
+        """Tell what visitors did."""
+
 
 class Cursors(Protocol):
     """Where a connector stands in its source, remembered durably, by a name of its own. Raises :exc:`Retryable`."""
@@ -152,6 +164,89 @@ class Cursors(Protocol):
 
     async def set(self, name: str, value: str) -> None:
         """Remember a value; called only after what it stands for was published."""
+
+
+class Records(Protocol):
+    """What an instance remembers of the other side, durably and shared by every process that runs or serves it.
+
+    Values are bytes under a key in a bucket; both are names of the instance's own. Raises :exc:`Retryable`.
+    """
+
+    async def get(self, bucket: str, keys: Collection[str]) -> dict[str, bytes]:
+        """The values of those keys that are there."""
+
+    async def put(self, bucket: str, values: Mapping[str, bytes | None]) -> None:
+        """Set each key's value, all or none of them; None forgets the key."""
+
+    async def put_new(self, bucket: str, key: str, value: bytes) -> bool:
+        """Set a key that isn't there, and say so; False, and nothing is changed, if it is: of two only one wins."""
+
+    async def replace(self, bucket: str, key: str, old: bytes, new: bytes | None) -> bool:
+        """Set (or, with None, forget) a key if its value still is ``old``; whether it was."""
+
+    async def page(self, bucket: str, after: str = "", limit: int = 1_000) -> list[tuple[str, bytes]]:
+        """Keys greater than ``after`` with their values, in the order of their bytes."""
+
+
+class Sellable(msgspec.Struct, frozen=True):
+    """What can be sold of a product with an attribute from a warehouse: on hand less what is reserved, at least 0."""
+
+    product: str
+    warehouse: str
+    attribute: str
+    quantity: Decimal
+
+
+class Credit(msgspec.Struct, frozen=True):
+    """What an account may still buy on credit, in rials (DESIGN.md "Credit"); below zero: over its limit already."""
+
+    account: str
+    instant: int
+    balance: int
+
+
+_Row = TypeVar("_Row", Account, Product, Sellable, Credit)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Generic[_Row]):
+    """Rows as they now are, changed since a cursor. ``more``: ask again at once from ``cursor``.
+
+    ``reset``: the cursor wasn't understood (the database was made anew), so this is the beginning of everything.
+    """
+
+    rows: tuple[_Row, ...]
+    cursor: str
+    more: bool
+    reset: bool
+
+
+class Lookup(Protocol):
+    """What the hub knows by now, to read. Codes are as they are stored (:mod:`schemas.text`). Raises Retryable."""
+
+    async def products(self, codes: Collection[str]) -> dict[str, Product]:
+        """By code; unknown ones aren't in the answer."""
+
+    async def accounts(self, codes: Collection[str]) -> dict[str, Account]:
+        """By code; unknown ones aren't in the answer."""
+
+    async def accounts_of(self, *, phones: Collection[str] = (), emails: Collection[str] = ()) -> list[Account]:
+        """Those with one of these phones (their last ten digits count) or e-mails (whatever their case), by code."""
+
+    async def sellable(self, products: Collection[str], warehouses: Collection[str] = ()) -> list[Sellable]:
+        """The stock rows of these products, in these warehouses or in all."""
+
+    async def credit(self, accounts: Collection[str]) -> dict[str, Credit]:
+        """By account code; those whose standing the books never told aren't in the answer."""
+
+    async def documents(self, ids: Collection[UUID]) -> dict[UUID, Document]:
+        """As they now are; those not decided yet aren't in the answer."""
+
+    async def decisions(self, command_ids: Collection[UUID]) -> dict[UUID, DocumentEvent]:
+        """What was decided about each of these commands; those not decided yet aren't in the answer."""
+
+    async def changes(self, kind: type[_Row], cursor: str = "", limit: int = 1_000) -> Changes[_Row]:
+        """All rows of a kind, then those that changed since ``cursor``: none is ever left out, some come twice."""
 
 
 _Message = TypeVar("_Message")
@@ -196,6 +291,9 @@ class Events(Protocol):
     ) -> AbstractAsyncContextManager[Reader[Master]]:
         """The ``master.*`` topics of these kinds of record."""
 
+    def pushes(self, purpose: str, *, window: int = 1_000) -> AbstractAsyncContextManager[Reader[Push]]:
+        """What was pushed to this instance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -208,6 +306,8 @@ class Context:
     instance: str
     publisher: Publisher
     cursors: Cursors
+    records: Records
+    lookup: Lookup
     events: Events
     clock: Callable[[], datetime]
     data: Path
@@ -246,6 +346,18 @@ class Context:
             headers=(("place", place.encode()), *((key, text.encode()) for key, text in (headers or {}).items())),
         )
 
+    def push(self, resource: str, body: bytes, headers: Mapping[str, str] | None = None) -> Push:
+        """A webhook call as it is kept: ``resource`` is what it speaks of, ``headers`` those worth keeping."""
+        digest = hashlib.sha256(body).hexdigest()
+        return Push(
+            id=ids.derive(ids.NAMESPACE, f"push/{self.name}/{resource}/{digest}").hex[:16],
+            connector=self.name,
+            resource=resource,
+            received_at=self.clock(),
+            body=body,
+            headers=dict(headers or {}),
+        )
+
 
 _SpecT = TypeVar("_SpecT", bound=ConnectorSpec)
 _T = TypeVar("_T")
@@ -276,6 +388,84 @@ class Connector(ABC, Generic[_SpecT]):
     def vitals(self) -> Mapping[str, int]:
         """How the instance gets on, in whole numbers by name: what waits, lags in seconds."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method on one path of a receiver, as the API serves it and the OpenAPI document tells it.
+
+    The API serves it at ``/<mount>/<kind>/<instance><path>``; ``path`` is "" or begins with "/", and ``{names}`` in it
+    stand for one segment each. ``scope`` is what the caller's hub key needs ("" any live key); None: no hub key is
+    asked for, the receiver itself tells whom it admits (a signature, a device's token). ``takes`` and ``gives`` are
+    structs of JSON bodies, or media types of others; None: no body. A body longer than ``max_bytes`` never arrives.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    scope: str | None = None
+    takes: type[msgspec.Struct] | str | None = None
+    gives: type[msgspec.Struct] | str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Query parameters that mean something, with their descriptions."""
+    max_bytes: int = 4 * 1024 * 1024
+    status: int = 200
+    """Of the answer when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request for an instance. Header names are in lower case; ``segments`` are the path's ``{names}``.
+
+    ``key`` and ``source`` are the hub key's name and source where the endpoint asks for one, else "".
+    """
+
+    endpoint: str
+    segments: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    key: str = ""
+    source: str = ""
+    remote: str = ""
+    """The caller's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Receiver(ABC, Generic[_SpecT]):
+    """The HTTP side of a connector, where the other side calls us: ``receiver.py``, named ``Receiver``; optional.
+
+    It lives in the API's processes, as many as there are, while the connector runs in one. So it keeps nothing in
+    memory that matters: :class:`Records` are for that. It answers 2xx only after what it took is acknowledged by Kafka
+    or stored in Records.
+    """
+
+    mount: ClassVar[str] = "connectors"
+    """The first segment of its paths: "connectors", or "webhooks" for what only machines call."""
+
+    endpoints: ClassVar[tuple[Endpoint, ...]] = ()
+
+    def __init__(self, spec: _SpecT, context: Context) -> None:
+        self.spec = spec
+        self.context = context
+
+    @abstractmethod
+    async def receive(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises :exc:`Retryable` (told as 503), :exc:`Unauthorised` (401), :exc:`UnknownPayload` (400) or
+        :exc:`Rejected` (422), which the API tells as problem+json with the error's sentence.
+        """
 
 
 @dataclass(slots=True)
@@ -325,6 +515,7 @@ class ConnectorKind:
     spec: type[ConnectorSpec]
     connector: type[Connector[Any]]
     readme: Path
+    receiver: type[Receiver[Any]] | None = None
 
 
 def discover() -> dict[str, ConnectorKind]:
@@ -339,9 +530,11 @@ def discover() -> dict[str, ConnectorKind]:
 
 def _kind(folder: Path) -> ConnectorKind:
     package = f"{__package__}.{folder.name}"
+    receives = (folder / "receiver.py").is_file()
     return ConnectorKind(
         name=folder.name,
         spec=importlib.import_module(f"{package}.spec").Spec,
         connector=importlib.import_module(f"{package}.connector").Connector,
         readme=folder / "README.md",
+        receiver=importlib.import_module(f"{package}.receiver").Receiver if receives else None,
     )

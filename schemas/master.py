@@ -18,6 +18,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     city: str | None = None
     cost_centre: str | None = None
     group: str | None = None
+    emails: tuple[str, ...] = ()
 
 
 class Product(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from schemas import deadletters, devices, documents, events, master, messages, telephony
+from schemas import deadletters, devices, documents, events, master, messages, pushes, telephony, visits
 from schemas.commands import AnyCommand
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -78,6 +78,16 @@ RECEIPTS = Topic("messages.receipts", "message id", messages.Receipt, "What beca
 PAYMENT_REQUESTS = Topic("payments.requests", "payment id", devices.PaymentRequest, "Amounts for card terminals", 30)
 PAYMENT_RESULTS = Topic("payments.results", "payment id", devices.PaymentResult, "Card terminals' answers", 30)
 WEIGHTS = Topic("weights", "scale id", devices.Weight, "Scales' readings", 1)
+PUSHES = Topic(
+    "connectors.pushes",
+    "connector and resource",
+    pushes.Push,
+    "What outside systems pushed by webhook, as it came",
+    7,
+    partitions=DOCUMENT_PARTITIONS,
+    max_bytes=DOCUMENT_MAX_BYTES,
+)
+VISITS = Topic("visits", "visitor", visits.Visit, "What visitors did on their routes", 365)
 NOTIFICATIONS = Topic("notifications", "recipient", messages.Notification, "For staff: Mattermost and popups", 7)
 DEAD_LETTERS = Topic(
     "dead.letters",
