@@ -39,6 +39,7 @@ from schemas.commands import AnyCommand
 from schemas.deadletters import DeadLetter
 from schemas.documents import Document
 from schemas.events import DocumentEvent
+from schemas.exchange import Endpoint, Request, Response
 from schemas.master import Account, Master, Product
 from schemas.pushes import Push
 from schemas.secret import Secret
@@ -52,7 +53,11 @@ MAX_REASON = 2_000
 
 
 class ConnectorError(Exception):
-    """Something a connector can't do; the text is a sentence for a person and holds no secret."""
+    """Something a connector can't do; the text is a sentence for a person and holds no secret. ``fa``: in Persian."""
+
+    def __init__(self, text: str = "", *, fa: str = "") -> None:
+        super().__init__(text)
+        self.fa = fa or text
 
 
 class Retryable(ConnectorError):
@@ -388,58 +393,6 @@ class Connector(ABC, Generic[_SpecT]):
     def vitals(self) -> Mapping[str, int]:
         """How the instance gets on, in whole numbers by name: what waits, lags in seconds."""
         return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One method on one path of a receiver, as the API serves it and the OpenAPI document tells it.
-
-    The API serves it at ``/<mount>/<kind>/<instance><path>``; ``path`` is "" or begins with "/", and ``{names}`` in it
-    stand for one segment each. ``scope`` is what the caller's hub key needs ("" any live key); None: no hub key is
-    asked for, the receiver itself tells whom it admits (a signature, a device's token). ``takes`` and ``gives`` are
-    structs of JSON bodies, or media types of others; None: no body. A body longer than ``max_bytes`` never arrives.
-    """
-
-    name: str
-    method: str
-    path: str
-    summary: str
-    scope: str | None = None
-    takes: type[msgspec.Struct] | str | None = None
-    gives: type[msgspec.Struct] | str | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
-    """Query parameters that mean something, with their descriptions."""
-    max_bytes: int = 4 * 1024 * 1024
-    status: int = 200
-    """Of the answer when all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request for an instance. Header names are in lower case; ``segments`` are the path's ``{names}``.
-
-    ``key`` and ``source`` are the hub key's name and source where the endpoint asks for one, else "".
-    """
-
-    endpoint: str
-    segments: Mapping[str, str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    key: str = ""
-    source: str = ""
-    remote: str = ""
-    """The caller's address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What is answered."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Receiver(ABC, Generic[_SpecT]):

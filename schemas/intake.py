@@ -341,6 +341,10 @@ def _phones(value: object) -> tuple[str, ...]:
     return tuple(_code(phone) for phone in _list(value))
 
 
+def _emails(value: object) -> tuple[str, ...]:
+    return tuple(_code(address).lower() for address in _list(value))
+
+
 def _shown(value: object) -> str:
     """A value as an error may quote it: short, printable, nested things only hinted at."""
     match value:
@@ -409,6 +413,7 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         city=_master_text,
         cost_centre=partial(_master_code, "cost_centre"),
         group=partial(_master_code, "group"),
+        emails=_emails,
     ),
     Product: _Shape.of(
         Product,

@@ -29,7 +29,7 @@ _MAX_JOINED_LINES = 100
 _QUOTE = ord('"')
 _DELIMITERS = (b",", b";", b"\t")
 _BOM = b"\xef\xbb\xbf"
-_PHONE_MARKS = re.compile(r"[\s;|/،؛]+")
+_LIST_MARKS = re.compile(r"[\s;|/،؛]+")
 
 
 class Format(StrEnum):
@@ -198,8 +198,8 @@ def _csv_row(number: int, raw: bytes, closed: bool, form: Form) -> Row:
 
 
 def _value(field: str, written: str) -> object:
-    if field == "phones":
-        return [phone for phone in _PHONE_MARKS.split(written) if phone]
+    if field in ("phones", "emails"):
+        return [each for each in _LIST_MARKS.split(written) if each]
     meanings = words.VALUE_OF.get(field)
     return meanings.get(spelling(written), written) if meanings else written
 

@@ -53,6 +53,7 @@ HEADINGS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "city": ("شهر",),
         "cost_centre": ("مرکز هزینه",),
         "group": ("گروه",),
+        "emails": ("ایمیل", "رایانامه"),
     },
     "products": {
         "code": ("کد کالا", "کد"),

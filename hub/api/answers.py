@@ -117,6 +117,7 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     cost_centre: str | None
     group: str | None
     credit: CreditSum
+    emails: tuple[str, ...] = ()
 
 
 class StockItem(msgspec.Struct, frozen=True):

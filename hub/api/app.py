@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from hub.api import openapi
 from hub.api.context import Context
 from hub.api.problems import Problem, unavailable
+from hub.api.receivers import Served as ServedConnector
+from hub.api.receivers import routes as connector_routes
 from hub.api.routes import ROUTES
 from hub.api.routing import CALLER, CONTEXT, RATE, REQUEST_ID, TRACE, bound
 from hub.api.settings import ApiSettings
@@ -43,19 +45,25 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build(
-    store: Store, producer: Producer, kafka: Kafka, rules: RuleSettings, settings: ApiSettings
+    store: Store,
+    producer: Producer,
+    kafka: Kafka,
+    rules: RuleSettings,
+    settings: ApiSettings,
+    connectors: Sequence[ServedConnector] = (),
 ) -> web.Application:
     """The application. ``store`` must be open by the time it serves; both it and ``producer`` stay the caller's."""
+    more = connector_routes(connectors)
     feed = Feed(kafka, remember=settings.remember_events, queue=settings.live_queue)
     hub = Context(store, producer, feed, rules, settings)
-    hub.openapi = msgspec.json.encode(openapi.document())
+    hub.openapi = msgspec.json.encode(openapi.document(more))
     app = web.Application(middlewares=[_observed, _explained], client_max_size=settings.max_body_bytes)
     app[CONTEXT] = hub
     app.cleanup_ctx.append(_running)
     app.on_shutdown.append(_let_go)
     app.on_response_prepare.append(_head)
-    for route in ROUTES:
-        path = route.path.replace("{id}", _ID)
+    for route in (*ROUTES, *more):
+        path = route.path.replace("{id}", _ID) if route.path.startswith("/v1/documents/") else route.path
         app.router.add_route(route.method, path, bound(route), name=route.name)
         if route.method == "GET" and not route.streams:
             app.router.add_route("HEAD", path, bound(route))

@@ -39,19 +39,47 @@ async def read_body(request: web.Request, settings: ApiSettings) -> bytes:
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(settings.max_body_bytes) from None
     except web.RequestPayloadError:
-        raise Problem(
-            "bad-request",
-            "the body's chunks or its compression are broken; nothing of it was taken",
-            "قطعه‌بندی یا فشرده‌سازی متن درخواست خراب است؛ چیزی از آن پذیرفته نشد",
-            headers={"Connection": "close"},
-        ) from None
+        raise _broken() from None
     except TimeoutError:
-        raise Problem(
-            "timeout",
-            f"the body must arrive within {settings.body_seconds:g} s",
-            f"متن درخواست باید در {settings.body_seconds:g} ثانیه برسد",
-            headers={"Connection": "close"},
-        ) from None
+        raise _too_slow(settings) from None
+
+
+def _broken() -> Problem:
+    return Problem(
+        "bad-request",
+        "the body's chunks or its compression are broken; nothing of it was taken",
+        "قطعه‌بندی یا فشرده‌سازی متن درخواست خراب است؛ چیزی از آن پذیرفته نشد",
+        headers={"Connection": "close"},
+    )
+
+
+def _too_slow(settings: ApiSettings) -> Problem:
+    return Problem(
+        "timeout",
+        f"the body must arrive within {settings.body_seconds:g} s",
+        f"متن درخواست باید در {settings.body_seconds:g} ثانیه برسد",
+        headers={"Connection": "close"},
+    )
+
+
+async def read_raw(request: web.Request, limit: int, settings: ApiSettings) -> bytes:
+    """The whole body as it came, bounded by ``limit`` instead of the API's own. Raises a 413, 408 or 400 Problem."""
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(settings.body_seconds * max(1, limit // settings.max_body_bytes)):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except web.RequestPayloadError:
+        raise _broken() from None
+    except TimeoutError:
+        raise _too_slow(settings) from None
+    return b"".join(parts)
 
 
 def _too_large(limit: int) -> Problem:

@@ -9,7 +9,7 @@ from hub.api.parameters import Unreadable, cursor_text
 from hub.api.problems import of_reasons
 from hub.api.routing import Call, json_reply
 from hub.rules.deciding import quantity_text
-from hub.store import reading
+from hub.store import lookup, reading
 from hub.store.reading import StockFilter, StockRow
 from schemas.ledger import Needs
 from schemas.reasons import reason
@@ -50,7 +50,7 @@ async def account(call: Call) -> web.Response:
         code = parameters.code(written)
     except Unreadable:
         code = ""
-    found = await hub.stored(reading.account(hub.store, code)) if code else None
+    found = (await hub.stored(lookup.accounts(hub.store, [code]))).get(code)
     snapshot = await hub.stored(reading.snapshot(hub.store, Needs(accounts={code}))) if found else None
     if found is None or snapshot is None or code not in snapshot.accounts:
         raise of_reasons([reason("unknown_account", at="code", code=parameters.shown(written))], "not-found")
@@ -65,6 +65,7 @@ async def account(call: Call) -> web.Response:
             cost_centre=found.cost_centre,
             group=found.group,
             credit=credit_sum(snapshot.accounts[code]),
+            emails=found.emails,
         )
     )
 

@@ -3,7 +3,7 @@
 import importlib.metadata
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ _PATH_DESCRIPTIONS = {
     "id": "The document's id, as answered when it was accepted.",
     "code": "The account's code.",
     "file": "The file's name.",
+    "instance": "The connector's name in the configuration.",
 }
 _TAGS = {
     "documents": "Documents: sent, found, followed.",
@@ -47,9 +48,10 @@ problem+json (RFC 9457) with its sentences in English and in Persian.
 """
 
 
-def document() -> dict[str, Any]:
-    """The document. Deterministic: the same code gives the same text."""
-    structs = _structs(ROUTES)
+def document(more: Sequence[Route] = ()) -> dict[str, Any]:
+    """The document, with the routes of connectors as ``more``. Deterministic: the same code gives the same text."""
+    routes = (*ROUTES, *more)
+    structs = _structs(routes)
     _, components = msgspec.json.schema_components(structs, ref_template=_REF)
     found = {
         "openapi": "3.1.0",
@@ -59,8 +61,8 @@ def document() -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
-        "paths": _paths(ROUTES),
+        "tags": [{"name": name, "description": text} for name, text in _tags(more).items()],
+        "paths": _paths(routes),
         "components": {
             "schemas": dict(sorted({**components, **SCHEMAS}.items())),
             "securitySchemes": {
@@ -77,9 +79,14 @@ def document() -> dict[str, Any]:
     return wire
 
 
+def _tags(more: Sequence[Route]) -> dict[str, str]:
+    return _TAGS | {route.tag: "What a connector answers; its README tells the whole exchange." for route in more}
+
+
 def _structs(routes: Iterable[Route]) -> list[Any]:
     found = {ProblemDetails: None, DocumentEvent: None}
     for route in routes:
+        found.update(dict.fromkeys(route.body.structs if route.body else ()))
         for reply in route.replies:
             found.update(dict.fromkeys(_bodies(reply)))
     return list(found)
@@ -130,11 +137,18 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": _PATH_DESCRIPTIONS[name],
-            "schema": {"type": "string", "format": "uuid"} if name == "id" else {"type": "string", "minLength": 1},
+            "description": _PATH_DESCRIPTIONS.get(name, f"The {name}."),
+            "schema": {"type": "string", "format": "uuid"} if _is_document(route, name) else _SEGMENT,
         }
         for name in _PATH_PARAMETER.findall(route.path)
     ]
+
+
+_SEGMENT = {"type": "string", "minLength": 1}
+
+
+def _is_document(route: Route, parameter: str) -> bool:
+    return parameter == "id" and route.path.startswith("/v1/documents/")
 
 
 def _query_parameter(parameter: Parameter) -> dict[str, Any]:

@@ -23,6 +23,7 @@ KINDS: Final[dict[str, Kind]] = {
     "bad-request": Kind(400, "The request can't be understood", "درخواست خوانا نیست"),
     "malformed-json": Kind(400, "The body isn't JSON", "متن درخواست JSON نیست"),
     "unauthorized": Kind(401, "A valid API key is needed", "کلید معتبر لازم است"),
+    "not-admitted": Kind(401, "The sender isn't admitted", "فرستنده پذیرفته نشد"),
     "forbidden": Kind(403, "This key may not do that", "این کلید اجازهٔ این کار را ندارد"),
     "not-found": Kind(404, "There is no such thing", "چنین چیزی نیست"),
     "method-not-allowed": Kind(405, "This method isn't taken here", "این روش اینجا پذیرفته نیست"),

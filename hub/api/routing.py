@@ -65,6 +65,8 @@ class Body(msgspec.Struct, frozen=True):
     content: Mapping[str, Media]
     description: str
     required: bool = True
+    structs: tuple[Any, ...] = ()
+    """Those the schemas speak of."""
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -16,6 +16,8 @@ class ApiSettings(msgspec.Struct, frozen=True):
     """The status page, its feed and the documents it shows may be read without a key."""
     public_per_minute: int = 600
     """Requests a minute from one address without a key, where that is allowed."""
+    receiver_per_minute: int = 6_000
+    """Requests a minute from one address to connectors that admit their callers themselves."""
     default_wait_seconds: float = 10.0
     max_wait_seconds: float = 30.0
     """How long ``?wait=decision`` waits."""

@@ -13,20 +13,24 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from connectors import base
 from connectors.base import (
     STOP_SECONDS,
+    Changes,
     Connector,
     ConnectorError,
     ConnectorSpec,
     Context,
+    Credit,
     Outage,
     Reader,
     Rejected,
     Retryable,
+    Sellable,
     Wanted,
 )
 from hub.bus.consumer import Consumer, Received
@@ -35,10 +39,11 @@ from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.feed import Glance
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
+from hub.rules.credit import instant_credit
 from hub.runtime.config import Config, connector_specs
 from hub.runtime.failures import Failure
 from hub.runtime.redaction import redact
-from hub.store import cursors, leases
+from hub.store import cursors, leases, lookup, reading, records
 from hub.store.errors import StoreError
 from hub.store.errors import Unavailable as StoreUnavailable
 from hub.store.pool import Store
@@ -46,9 +51,13 @@ from schemas import codec, topics
 from schemas.commands import AnyCommand
 from schemas.dates import utc_now
 from schemas.deadletters import DeadLetter
+from schemas.documents import Document
 from schemas.events import DocumentEvent
-from schemas.master import Master
+from schemas.ledger import AccountLedger
+from schemas.master import Account, Master, Product
+from schemas.pushes import Push
 from schemas.topics import Topic
+from schemas.visits import Visit
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -90,6 +99,18 @@ class KafkaPublisher:
         records = [Outgoing(topics.DEAD_LETTERS, letter.key, codec.encode(letter)) for letter in letters]
         await self._publish("dead_letters", records)
 
+    async def pushes(self, pushes: Sequence[Push]) -> None:
+        """See the protocol."""
+        records = [
+            Outgoing(topics.PUSHES, f"{push.connector}/{push.resource}".encode(), codec.encode(push)) for push in pushes
+        ]
+        await self._publish("pushes", records)
+
+    async def visits(self, visits: Sequence[Visit]) -> None:
+        """See the protocol."""
+        records = [Outgoing(topics.VISITS, visit.visitor.encode(), codec.encode(visit)) for visit in visits]
+        await self._publish("visits", records)
+
     async def _publish(self, what: str, records: Sequence[Outgoing]) -> None:
         try:
             await self._producer.publish(records)
@@ -119,6 +140,102 @@ class StoreCursors:
 
     def _name(self, name: str) -> str:
         return f"{self._instance}/{name}"
+
+
+class StoreRecords:
+    """:class:`connectors.base.Records` in PostgreSQL, under the instance's name."""
+
+    def __init__(self, store: Store, instance: str) -> None:
+        self._store = store
+        self._instance = instance
+
+    async def get(self, bucket: str, keys: Collection[str]) -> dict[str, bytes]:
+        """See the protocol."""
+        with _store_errors():
+            return await records.get(self._store, self._instance, bucket, keys)
+
+    async def put(self, bucket: str, values: Mapping[str, bytes | None]) -> None:
+        """See the protocol."""
+        with _store_errors():
+            await records.put(self._store, self._instance, bucket, values)
+
+    async def put_new(self, bucket: str, key: str, value: bytes) -> bool:
+        """See the protocol."""
+        with _store_errors():
+            return await records.put_new(self._store, self._instance, bucket, key, value)
+
+    async def replace(self, bucket: str, key: str, old: bytes, new: bytes | None) -> bool:
+        """See the protocol."""
+        with _store_errors():
+            return await records.replace(self._store, self._instance, bucket, key, old, new)
+
+    async def page(self, bucket: str, after: str = "", limit: int = 1_000) -> list[tuple[str, bytes]]:
+        """See the protocol."""
+        with _store_errors():
+            return await records.page(self._store, self._instance, bucket, after, limit)
+
+
+_CHANGED: Mapping[type, str] = {Account: "accounts", Product: "products", Sellable: "sellable", Credit: "credit"}
+
+
+class StoreLookup:
+    """:class:`connectors.base.Lookup` in PostgreSQL."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def products(self, codes: Collection[str]) -> dict[str, Product]:
+        """See the protocol."""
+        with _store_errors():
+            return await lookup.products(self._store, codes)
+
+    async def accounts(self, codes: Collection[str]) -> dict[str, Account]:
+        """See the protocol."""
+        with _store_errors():
+            return await lookup.accounts(self._store, codes)
+
+    async def accounts_of(self, *, phones: Collection[str] = (), emails: Collection[str] = ()) -> list[Account]:
+        """See the protocol."""
+        with _store_errors():
+            return await lookup.accounts_of(self._store, phones, emails)
+
+    async def sellable(self, products: Collection[str], warehouses: Collection[str] = ()) -> list[Sellable]:
+        """See the protocol."""
+        with _store_errors():
+            return [Sellable(*row) for row in await lookup.sellable(self._store, products, warehouses)]
+
+    async def credit(self, accounts: Collection[str]) -> dict[str, Credit]:
+        """See the protocol."""
+        with _store_errors():
+            found = await lookup.credit(self._store, accounts)
+        return {code: _credit(ledger) for code, ledger in found.items()}
+
+    async def documents(self, ids: Collection[UUID]) -> dict[UUID, Document]:
+        """See the protocol."""
+        with _store_errors():
+            return await lookup.documents(self._store, ids)
+
+    async def decisions(self, command_ids: Collection[UUID]) -> dict[UUID, DocumentEvent]:
+        """See the protocol."""
+        with _store_errors():
+            return await reading.decisions(self._store, list(command_ids))
+
+    async def changes(self, kind: type[Any], cursor: str = "", limit: int = 1_000) -> Changes[Any]:
+        """See the protocol."""
+        with _store_errors():
+            found = await lookup.changes(self._store, _CHANGED[kind], cursor, limit)
+        match found.rows:
+            case [AccountLedger(), *_] if kind is Credit:
+                rows: list[Any] = [_credit(row) for row in found.rows]
+            case [lookup.SellableRow(), *_]:
+                rows = [Sellable(*row) for row in found.rows]
+            case _:
+                rows = found.rows
+        return Changes(tuple(rows), found.place, found.more, found.reset)
+
+
+def _credit(ledger: AccountLedger) -> Credit:
+    return Credit(ledger.code, instant_credit(ledger), ledger.balance)
 
 
 @contextmanager
@@ -166,6 +283,17 @@ class KafkaEvents:
 
         async with self._consumer(purpose, [topics.MASTER[kind] for kind in kinds], window) as consumer:
             yield _Decoding[Master](consumer, decode)
+
+    @asynccontextmanager
+    async def pushes(self, purpose: str, *, window: int = 1_000) -> AsyncIterator[Reader[Push]]:
+        """See the protocol."""
+
+        def decode(received: Received) -> Push | None:
+            push = codec.decode_as(received.value or b"", Push)
+            return push if push.connector == self._instance else None
+
+        async with self._consumer(purpose, [topics.PUSHES], window) as consumer:
+            yield _Decoding(consumer, decode)
 
     @asynccontextmanager
     async def _consumer(self, purpose: str, read: Sequence[Topic], window: int) -> AsyncIterator[Consumer]:
@@ -251,6 +379,27 @@ def configured(config: Config, names: Collection[str] = ()) -> list[Instance]:
             known = ", ".join(instance.full_name for instance in found) or "none"
             raise Failure(f"There is no connector {name} in the configuration.", f"Configured are: {known}.", code=2)
     return [i for i in found if not names or i.full_name in names or i.kind.name in names]
+
+
+def directory(instance: Instance, data: Path) -> Path:
+    """An instance's own directory."""
+    return data / "connectors" / instance.full_name
+
+
+def context(instance: Instance, publisher: KafkaPublisher, kafka: Kafka, store: Store, data: Path) -> Context:
+    """What an instance works with; ``data`` is the directory below which it has one of its own."""
+    return Context(
+        kind=instance.kind.name,
+        instance=instance.name,
+        publisher=publisher,
+        cursors=StoreCursors(store, instance.full_name),
+        records=StoreRecords(store, instance.full_name),
+        lookup=StoreLookup(store),
+        events=KafkaEvents(kafka, instance.full_name),
+        clock=utc_now,
+        data=directory(instance, data),
+        logger=logging.getLogger(f"connectors.{instance.full_name}"),
+    )
 
 
 class Connectors:
@@ -395,7 +544,7 @@ class _Seat:
             await self._ended(running)
 
     async def _work(self) -> None:
-        await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(directory(self.instance, self.data).mkdir, parents=True, exist_ok=True)
         logger.info("%s is at work", self.name)
         self._running = self._connector()
         try:
@@ -409,22 +558,9 @@ class _Seat:
         if pending:
             logger.error("%s did not end within %g s and is left behind", self.name, STOP_SECONDS)
 
-    @property
-    def _directory(self) -> Path:
-        return self.data / "connectors" / self.name
-
     def _connector(self) -> Connector[Any]:
-        context = Context(
-            kind=self.instance.kind.name,
-            instance=self.instance.name,
-            publisher=self.publisher,
-            cursors=StoreCursors(self.store, self.name),
-            events=KafkaEvents(self.kafka, self.name),
-            clock=utc_now,
-            data=self._directory,
-            logger=logging.getLogger(f"connectors.{self.name}"),
-        )
-        return self.instance.kind.connector(self.instance.spec, context)
+        around = context(self.instance, self.publisher, self.kafka, self.store, self.data)
+        return self.instance.kind.connector(self.instance.spec, around)
 
 
 def _words(failure: Exception) -> str:

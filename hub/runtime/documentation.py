@@ -14,12 +14,14 @@ from msgspec import inspect
 
 from connectors import base
 from hub.api import openapi
+from hub.api.receivers import routes
 from hub.runtime import help as helping
 from hub.runtime.commands import GROUPS, Argument, Command
 from hub.runtime.config import Sections, variables
 from hub.runtime.decoding import expectation, unwrapped
 from hub.runtime.origin import KeyPath, dotted
 from hub.runtime.problems import toml_text
+from hub.runtime.receiving import described
 from schemas import topics
 from schemas.reasons import SENTENCES
 from schemas.secret import Secret
@@ -51,7 +53,7 @@ def generate() -> dict[str, str]:
         "cli.md": commands(),
         "reasons.md": reasons(),
         "asyncapi.json": _json(asyncapi()),
-        "openapi.json": _json(openapi.document()),
+        "openapi.json": _json(openapi.document(routes(described()))),
         **{f"schemas/{struct.__name__}.json": _json(schema(struct)) for struct in messages()},
     }
 

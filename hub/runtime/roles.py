@@ -114,6 +114,8 @@ async def _decide(around: Surroundings) -> None:
 async def _serve(around: Surroundings) -> None:
     from hub.api.app import build, serve
     from hub.api.settings import ApiSettings
+    from hub.runtime.connect import configured
+    from hub.runtime.receiving import receivers
 
     config = around.config.api
     settings = ApiSettings(
@@ -124,7 +126,8 @@ async def _serve(around: Surroundings) -> None:
         public_status=config.public_status,
     )
     async with publishing(around.kafka) as producer:
-        app = build(around.store, producer, around.kafka, around.config.rule_settings(), settings)
+        connectors = receivers(configured(around.config), producer, around.kafka, around.store, data_directory())
+        app = build(around.store, producer, around.kafka, around.config.rule_settings(), settings, connectors)
         try:
             served = await serve(app, settings)
         except OSError as problem:

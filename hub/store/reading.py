@@ -12,7 +12,6 @@ from schemas import codec
 from schemas.documents import Document
 from schemas.events import DocumentEvent
 from schemas.ledger import Needs, Snapshot
-from schemas.master import Account
 
 _DOCUMENTS = """
 select d.event
@@ -163,17 +162,6 @@ async def stock(store: Store, wanted: StockFilter, limit: int) -> list[StockRow]
     query = _STOCK.format(where=" and ".join(conditions), limit=int(limit))
     async with store.connection() as connection:
         return [StockRow(*row) for row in await connection.fetch(query, *values)]
-
-
-async def account(store: Store, code: str) -> Account | None:
-    """An account's master data."""
-    async with store.connection() as connection:
-        row = await connection.fetchrow(
-            "select code, name, vat_exempt, active, phones, city, cost_centre, account_group "
-            "from accounts where code = $1 and defined",
-            code,
-        )
-    return Account(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], row[7]) if row else None
 
 
 async def snapshot(store: Store, needs: Needs) -> Snapshot:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from hub.api.app import Served, build, serve
+from hub.api.receivers import Served as ServedConnector
 from hub.api.settings import ApiSettings
 from hub.bus.producer import Producer
 from hub.bus.settings import Kafka
@@ -86,10 +87,11 @@ class Hub:
     session: aiohttp.ClientSession
 
     @asynccontextmanager
-    async def api(self, **settings: Any) -> AsyncIterator[Served]:
+    async def api(self, connectors: Sequence[ServedConnector] = (), **settings: Any) -> AsyncIterator[Served]:
         """An API server of a test's own."""
         wanted = ApiSettings(port=0, **settings)
-        served = await serve(build(self.store, self.producer, self.kafka, self.rules, wanted), wanted)
+        app = build(self.store, self.producer, self.kafka, self.rules, wanted, connectors)
+        served = await serve(app, wanted)
         try:
             yield served
         finally:

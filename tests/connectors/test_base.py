@@ -37,6 +37,8 @@ def context(logger: str = "connectors.test") -> Context:
         instance="main",
         publisher=recorder,
         cursors=recorder,
+        records=recorder,
+        lookup=recorder,
         events=recorder,
         clock=lambda: datetime(2024, 3, 20, tzinfo=UTC),
         data=Path("data"),

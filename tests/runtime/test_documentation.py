@@ -20,7 +20,20 @@ from hub.api import openapi
 from hub.rules.settings import DEFAULT_RATES, Policy, RuleSettings, StockPolicy
 from hub.runtime import check, documentation
 from hub.runtime.config import connector_specs, load, variables
-from schemas import codec, commands, deadletters, devices, documents, events, master, messages, telephony, topics
+from schemas import (
+    codec,
+    commands,
+    deadletters,
+    devices,
+    documents,
+    events,
+    master,
+    messages,
+    pushes,
+    telephony,
+    topics,
+    visits,
+)
 from schemas.documents import DocumentRequest, Kind, LineRequest
 from schemas.reasons import SENTENCES, reason
 
@@ -122,6 +135,8 @@ INSTANCES: dict[type[msgspec.Struct], msgspec.Struct] = {
         devices.PaymentRequest("1", "t1", 1_000, NOW),
         devices.PaymentResult("1", approved=True, finished_at=NOW),
         devices.Weight("s1", Decimal("1.5"), NOW),
+        pushes.Push("1", "woocommerce.shop", "order/1", NOW, b"\x00\xff", {"x-wc-webhook-topic": "order.updated"}),
+        visits.Visit(UUID(int=1), "pocket", "7", "ali", "212010006", NOW, visits.VisitOutcome.NO_SALE, NOW, "بسته"),
         deadletters.DeadLetter("1", "t", 0, 1, "why", "h", NOW, b"\x00\xff", b"k", (("h", b"v"),)),
     )
 }

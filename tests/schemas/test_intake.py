@@ -219,8 +219,16 @@ MOMENT = dt.datetime(2024, 3, 20, 11, 34, tzinfo=dt.UTC)
     [
         ({"code": " ۲۱۲ ", "name": "شركت ي"}, Account("212", "شرکت ی")),
         (
-            {"code": "1", "name": "ن", "vat_exempt": True, "phones": ["۰۹۱۲"], "city": "كرج", "group": "عمده"},
-            Account("1", "ن", vat_exempt=True, phones=("0912",), city="کرج", group="عمده"),
+            {
+                "code": "1",
+                "name": "ن",
+                "vat_exempt": True,
+                "phones": ["۰۹۱۲"],
+                "emails": ["A@b.ir"],
+                "city": "كرج",
+                "group": "عمده",
+            },
+            Account("1", "ن", vat_exempt=True, phones=("0912",), emails=("a@b.ir",), city="کرج", group="عمده"),
         ),
         (
             {

@@ -35,6 +35,8 @@ def test_the_topics_are_those_of_the_design() -> None:
         "payments.requests": 30,
         "payments.results": 30,
         "weights": 1,
+        "connectors.pushes": 7,
+        "visits": 365,
         "notifications": 7,
         "dead.letters": 90,
     }

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from hub.rules import deciding as rules
-from hub.store import master, reading
+from hub.store import lookup, master, reading
 from hub.store.pool import Store
 from hub.store.reading import DocumentFilter, StockFilter
 from schemas.commands import Approve, Cancel, Submit
@@ -158,8 +158,7 @@ async def test_counts_are_by_state_and_by_source(company: Store) -> None:
 async def test_an_account_is_shown_once_its_master_data_is_here(company: Store) -> None:
     whole = Account("A", "الف", True, False, ("021", "0912"), "تهران", "CC", "G")
     await master.apply(company, [Finance("EARLY", START), whole])
-    assert await reading.account(company, "A") == whole
-    assert await reading.account(company, "EARLY") is None
+    assert (await lookup.accounts(company, ["A", "EARLY"])) == {"A": whole}
 
 
 async def test_a_snapshot_is_what_a_decision_would_read_and_locks_nothing(company: Store) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from hub.bus.rewinding import rewind
-from hub.store import reading
+from hub.store import lookup
 from schemas import topics
 from schemas.commands import PostingStarted, PostingSucceeded
 from schemas.master import Account, Finance, Product, Stock, Warehouse
@@ -32,7 +32,7 @@ async def test_each_kind_of_record_reaches_its_table_and_a_document_is_decided_w
     assert event.type == "document.cleared"
     assert event.document is not None
     assert event.document.totals.payable == 5_500
-    assert await reading.account(hub.store, "NEW") == whole
+    assert await lookup.accounts(hub.store, ["NEW"]) == {"NEW": whole}
     assert await disagreements(hub.store) == []
 
 

@@ -1,19 +1,18 @@
 """``hub hesabgar refresh`` and ``hub hesabgar import``."""
 
 import asyncio
-import logging
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 
-from connectors.base import ConnectorError, Context
+from connectors.base import ConnectorError
 from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.importing import Counted, Import, Progress
 from connectors.hesabgar.spec import Role, Spec
 from hub.runtime import servers
 from hub.runtime.config import Config
-from hub.runtime.connect import Instance, KafkaEvents, KafkaPublisher, StoreCursors, configured
+from hub.runtime.connect import Instance, KafkaPublisher, configured, context
 from hub.runtime.console import margin, screen, show, table
 from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
@@ -22,7 +21,7 @@ from hub.runtime.roles import publishing
 from hub.store import reading
 from hub.store.pool import Store
 from schemas import codec
-from schemas.dates import parse_date, utc_now
+from schemas.dates import parse_date
 from schemas.documents import Kind
 from schemas.master import Master
 from schemas.text import group
@@ -111,17 +110,8 @@ async def _connector(config: Config, name: str | None) -> AsyncIterator[tuple[Co
     await store.open()
     try:
         async with publishing(kafka) as producer:
-            context = Context(
-                kind=KIND,
-                instance=instance.name,
-                publisher=KafkaPublisher(producer),
-                cursors=StoreCursors(store, instance.full_name),
-                events=KafkaEvents(kafka, instance.full_name),
-                clock=utc_now,
-                data=data_directory() / "connectors" / instance.full_name,
-                logger=logging.getLogger(f"connectors.{instance.full_name}"),
-            )
-            connector = Connector(instance.spec, context)
+            around = context(instance, KafkaPublisher(producer), kafka, store, data_directory())
+            connector = Connector(instance.spec, around)
             try:
                 yield connector, store
             except ConnectorError as error:

@@ -17,7 +17,7 @@ from hub.runtime.config import Config
 from hub.runtime.console import screen, show, styled, table
 from hub.runtime.failures import Failure
 from hub.runtime.words import KINDS, STATES, state_style
-from hub.store import reading
+from hub.store import lookup, reading
 from hub.store.pool import Store
 from schemas.dates import jalali, jalali_time
 from schemas.documents import Document, DocumentLine, State
@@ -74,7 +74,8 @@ async def candidates(store: Store, name: str) -> list[UUID]:
 async def _story(store: Store, document: Document | None, history: Sequence[DocumentEvent]) -> Story:
     if document is None:
         return Story(None, history, "", {})
-    account = await reading.account(store, document.account) if document.account else None
+    known = await lookup.accounts(store, [document.account]) if document.account else {}
+    account = known.get(document.account or "")
     codes = sorted({line.product for line in document.lines})
     return Story(document, history, account.name if account else "", await reading.names(store, "products", codes))
 

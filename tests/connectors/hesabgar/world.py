@@ -17,7 +17,7 @@ from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Spec
 from hub.bus.producer import Producer
 from hub.rules.settings import RuleSettings
-from hub.runtime.connect import KafkaEvents, KafkaPublisher, StoreCursors
+from hub.runtime.connect import KafkaEvents, KafkaPublisher, StoreCursors, StoreLookup, StoreRecords
 from hub.store import reading
 from hub.store.reading import StockFilter
 from schemas.commands import Amend, AnyCommand, Submit
@@ -86,6 +86,8 @@ class World:
             instance=name,
             publisher=KafkaPublisher(self.producer),
             cursors=StoreCursors(self.around.store, full),
+            records=StoreRecords(self.around.store, full),
+            lookup=StoreLookup(self.around.store),
             events=KafkaEvents(self.around.kafka, full),
             clock=clock,
             data=self.around.data / "by-hand" / full,

@@ -1,0 +1,126 @@
+"""What connectors look up, and above all: that who reads what changed misses nothing."""
+
+import asyncio
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+
+from hub.store import lookup, master, migrate
+from hub.store.pool import Store
+from schemas.master import Account, Finance, Product, Stock
+from tests.rules.world import START
+from tests.store.company import decide, submit
+
+
+async def everything(store: Store, kind: str, place: str = "", limit: int = 2) -> tuple[list[Any], str]:
+    """All that is told from a place on, once no transaction is open any more: the server has its own, now and then."""
+    async with store.connection() as connection:
+        mine = await connection.fetchval("select pg_current_xact_id()::text")
+        async with asyncio.timeout(20):
+            while not await connection.fetchval(
+                "select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8", mine
+            ):
+                await asyncio.sleep(0.01)
+    return await what_there_is(store, kind, place, limit)
+
+
+async def what_there_is(store: Store, kind: str, place: str, limit: int) -> tuple[list[Any], str]:
+    rows: list[Any] = []
+    while True:
+        found = await lookup.changes(store, kind, place, limit)
+        rows += found.rows
+        place = found.place
+        if not found.more:
+            return rows, place
+
+
+async def test_accounts_are_found_by_the_last_ten_digits_of_a_phone_and_by_e_mail(store: Store) -> None:
+    first = Account("1", "الف", phones=("0912 345 67 89",), emails=("Someone@Example.com",))
+    second = Account("2", "ب", phones=("۰۹۱۲۳۴۵۶۷۸۹", "021-88"))
+    await master.apply(store, [first, second, Account("3", "پ", phones=("",), emails=("",))])
+    assert await lookup.accounts_of(store, ["+989123456789"], []) == [first, second]
+    assert await lookup.accounts_of(store, [], ["someone@example.COM "]) == [first]
+    assert await lookup.accounts_of(store, ["", "xyz"], [""]) == []
+
+
+async def test_everything_comes_first_and_then_only_what_changed(store: Store) -> None:
+    goods = [Product(f"P{number}", "کالا", price=number) for number in range(5)]
+    await master.apply(store, goods)
+    found, place = await everything(store, "products")
+    assert sorted(found, key=lambda product: product.code) == goods
+    assert await everything(store, "products", place) == ([], place)
+    await master.apply(store, [goods[3], Product("P1", "کالا", price=70)])  # one of them as it was
+    found, place = await everything(store, "products", place)
+    assert found == [Product("P1", "کالا", price=70)]
+
+
+async def test_a_reservation_changes_what_is_sellable_and_a_hold_the_credit(company: Store) -> None:
+    _, stock_place = await everything(company, "sellable")
+    _, credit_place = await everything(company, "credit")
+    await decide(company, submit("S"))
+    changed, _ = await everything(company, "sellable", stock_place)
+    assert changed == await lookup.sellable(company, ["RAM"], [changed[0].warehouse])
+    [ledger] = (await everything(company, "credit", credit_place))[0]
+    assert ledger.held > 0
+    assert await lookup.credit(company, [ledger.code]) == {ledger.code: ledger}
+
+
+async def test_a_row_of_a_transaction_still_open_is_told_once_it_is_there(store: Store, database: str) -> None:
+    await master.apply(store, [Product("P1", "کالا")])
+    open_one = await asyncpg.connect(database)
+    try:
+        async with open_one.transaction():
+            await open_one.execute("update products set name = 'دیر' where code = 'P1'")
+            await master.apply(store, [Product("P2", "کالا")])  # a later transaction, there before the earlier
+            early, place = await what_there_is(store, "products", "", 10)
+            assert [product.code for product in early if product.code == "P2"] == []
+    finally:
+        await open_one.close()
+    late, _ = await everything(store, "products", place)
+    assert {product.code: product.name for product in late} == {"P1": "دیر", "P2": "کالا"}
+
+
+async def test_a_copy_kept_by_changes_equals_the_hubs(store: Store) -> None:
+    dice = random.Random(7)
+    copy: dict[tuple[str, str], Decimal] = {}
+    place = ""
+    for round_ in range(30):
+        keys = [(f"P{dice.randrange(6)}", f"W{dice.randrange(2)}") for _ in range(dice.randrange(4))]
+        as_of = START + timedelta(seconds=round_)
+        await master.apply(store, [Stock(*key, Decimal(dice.randrange(100)), as_of) for key in keys])
+        if dice.random() < 0.5:
+            rows, place = await everything(store, "sellable", place, limit=dice.randrange(1, 4))
+            copy |= {(row.product, row.warehouse): row.quantity for row in rows}
+    rows, _ = await everything(store, "sellable", place)
+    copy |= {(row.product, row.warehouse): row.quantity for row in rows}
+    true = await lookup.sellable(store, [f"P{number}" for number in range(6)], [])
+    assert copy == {(row.product, row.warehouse): row.quantity for row in true}
+
+
+@pytest.mark.parametrize("place", ["nonsense", "1/2/P1", "0/99999999999999999999/x", "//"])
+async def test_a_place_of_elsewhere_begins_anew_and_says_so(store: Store, place: str) -> None:
+    await master.apply(store, [Product("P1", "کالا")])
+    assert (await lookup.changes(store, "products", place, 10)).reset
+    assert [product.code for product in (await everything(store, "products", place))[0]] == ["P1"]
+
+
+async def test_rows_of_a_server_that_counted_further_are_brought_back(store: Store, database: str) -> None:
+    await master.apply(store, [Product("P1", "کالا")])
+    async with store.connection() as connection:
+        await connection.execute("alter table products disable trigger touch")
+        await connection.execute("update products set changed = '999999999999'::xid8")
+        await connection.execute("alter table products enable trigger touch")
+    assert (await everything(store, "products"))[0] == []
+    await migrate.migrate(database)
+    assert [product.code for product in (await everything(store, "products"))[0]] == ["P1"]
+
+
+async def test_an_account_whose_standing_is_unknown_has_no_credit_to_tell(store: Store) -> None:
+    await master.apply(store, [Account("A", "الف"), Finance("B", START, direct=5)])
+    assert set(await lookup.credit(store, ["A", "B"])) == {"B"}
+    assert [ledger.code for ledger in (await everything(store, "credit"))[0]] == ["B"]
+    assert [account.code for account in (await everything(store, "accounts"))[0]] == ["A"]
