@@ -1,0 +1,54 @@
+"""The connectors there are, and each one's adapter."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors import base
+from connectors.base import ConnectorKind
+from tests.conformance.harness import Adapter
+
+TESTS = "tests.connectors"
+
+
+class Nobody(Exception):
+    """There is no connector, or one has no adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A connector as the rules see it: its parts, its adapter, the folder of its sources and their package."""
+
+    kind: ConnectorKind
+    adapter: Adapter
+    folder: Path
+    package: str
+
+
+def subjects(kinds: Mapping[str, ConnectorKind] | None = None) -> list[Subject]:
+    """Every connector, by name. Raises :exc:`Nobody` if there is none, or one without adapter."""
+    found = base.discover() if kinds is None else kinds
+    if not found:
+        raise Nobody("no connector was found beside connectors/base.py")
+    return [subject(kind) for kind in found.values()]
+
+
+def subject(kind: ConnectorKind) -> Subject:
+    """A connector with its adapter. Raises :exc:`Nobody`."""
+    return Subject(kind, adapter(kind.name), kind.readme.parent, f"connectors.{kind.name}")
+
+
+def adapter(kind: str) -> Adapter:
+    """The adapter of a kind. Raises :exc:`Nobody`."""
+    name = f"{TESTS}.{kind}.conformance"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise Nobody(
+            f"{kind} has no {name.replace('.', '/')}.py; tests/conformance/README.md says what it is"
+        ) from None
+    made: Adapter = module.Adapter()
+    return made
