@@ -35,7 +35,7 @@ def main(kind: str) -> None:
         if not any(expected.values()):
             expected = {"nothing": ""}
         beside.write_text(json.dumps(expected, ensure_ascii=False, indent=2) + "\n", "utf-8")
-        print(beside.relative_to(folder))
+        sys.stdout.write(f"{beside.relative_to(folder)}\n")
 
 
 if __name__ == "__main__":
