@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -22,6 +22,9 @@ from tests.conformance import mutating
 
 EXPECTED = ".expected.json"
 """What stands beside a payload: ``order.json`` and ``order.json.expected.json``."""
+
+NOW = datetime(2024, 3, 21, 8, 30, tzinfo=UTC)
+"""The present in which fixtures come to what they must."""
 
 
 class Part(StrEnum):

@@ -5,16 +5,12 @@ What is written is what the mapper says today. Read it before you commit it.
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from connectors.base import UnknownPayload
-from tests.conformance.harness import EXPECTED, Adapter, Mapped, told
+from tests.conformance.harness import EXPECTED, NOW, Adapter, Mapped, told
 from tests.conformance.kinds import adapter
-
-NOW = datetime(2026, 3, 21, 8, 30, tzinfo=UTC)
-"""The present of every fixture."""
-
 
 def come_to(of: Adapter, name: str, payload: bytes, now: datetime = NOW) -> Mapped:
     """What a payload comes to; an UnknownPayload is a refusal."""
