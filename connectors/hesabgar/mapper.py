@@ -267,11 +267,14 @@ def own_id(document: Mapping[str, Any]) -> str:
 
 def request(document: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], revision: int = 1) -> DocumentRequest:
     """A document entered in Hesabgar, as its source sends it. Raises UnknownPayload."""
+    nameless = [name for name in _IDENTITY if document[name] in (None, "")]
+    if nameless:
+        raise UnknownPayload(f"document {own_id(document)}: {nameless[0]} is empty")
     kind = str(document["kind"])
     values: dict[str, object] = {
         "source_id": own_id(document),
         "kind": kind,
-        "date": _day(document["date"]),
+        "date": _day(document),
         "account": document.get("account"),
         "warehouse": document.get("warehouse"),
         "to_warehouse": document.get("to_warehouse") if kind == Kind.TRANSFER else None,
@@ -288,15 +291,16 @@ def request(document: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], rev
         original = document.get("original_number")
         if original:
             values["original"] = f"{document['fiscal_year']}/{Kind.SALES_INVOICE}/{original}"
-        values["original_date"] = _day(document["date"])
+        values["original_date"] = values["date"]
     if kind in _TAXED:
-        values["tax"] = (document.get("vat") or 0) + (document.get("duty") or 0)
+        values["tax"] = _rials(document, "vat") + _rials(document, "duty")
     try:
         return intake.request_from({name: value for name, value in values.items() if value not in (None, "")})
     except InvalidRequest as error:
         raise UnknownPayload(f"document {own_id(document)}: {_problems(error)}") from error
 
 
+_IDENTITY = ("fiscal_year", "kind", "number")
 _TAXED = frozenset({Kind.QUOTE, Kind.SALES_ORDER, Kind.SALES_INVOICE, Kind.SALES_RETURN, Kind.PURCHASE_INVOICE})
 _PAID = frozenset({Kind.SALES_ORDER, Kind.SALES_INVOICE, Kind.SALES_RETURN})
 
@@ -316,8 +320,19 @@ def _line(line: Mapping[str, Any], *, taxed: bool) -> dict[str, object]:
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
-def _day(value: Any) -> str:
-    return str(value.isoformat())[:10]
+def _day(document: Mapping[str, Any]) -> str:
+    day = document["date"]
+    if not isinstance(day, dt.date):
+        raise UnknownPayload(f"document {own_id(document)}: date is no date but {day!r}")
+    return day.isoformat()[:10]
+
+
+def _rials(document: Mapping[str, Any], name: str) -> int | Decimal:
+    """An amount the site's views may leave empty."""
+    amount = document.get(name) or 0
+    if not isinstance(amount, int | Decimal):
+        raise UnknownPayload(f"document {own_id(document)}: {name} is no amount but {amount!r}")
+    return amount
 
 
 def content(wanted: DocumentRequest, source: str, actor: str, now: dt.datetime) -> Submit | Amend:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from connectors.base import Connector, ConnectorSpec, Context, Request
+from connectors.base import Connector, ConnectorSpec, Context
 from schemas import codec
+from schemas.exchange import Request
 from schemas.master import Master
 from tests.conformance import mutating
 

@@ -12,6 +12,7 @@ from connectors.base import UnknownPayload
 from tests.conformance.harness import EXPECTED, NOW, Adapter, Mapped, told
 from tests.conformance.kinds import adapter
 
+
 def come_to(of: Adapter, name: str, payload: bytes, now: datetime = NOW) -> Mapped:
     """What a payload comes to; an UnknownPayload is a refusal."""
     try:

@@ -141,7 +141,17 @@ def test_a_return_names_its_sale_and_a_transfer_its_warehouse() -> None:
     assert (moved.to_warehouse, moved.lines[0].vat) == ("02", None)
 
 
-@pytest.mark.parametrize("wrong", [{"payment": "barter"}, {"kind": "wedding"}, {"date": dt.date(1801, 1, 1)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"payment": "barter"},
+        {"kind": "wedding"},
+        {"date": dt.date(1801, 1, 1)},
+        {"date": None},
+        {"vat": "many"},
+        {"number": None},
+    ],
+)
 def test_what_was_entered_and_makes_no_sense_is_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(UnknownPayload, match="document 1405/"):
         mapper.request(entered(**wrong), [LINE])
