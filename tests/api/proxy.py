@@ -11,39 +11,48 @@ class Wire:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._whole = False
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.port = 0
         self.silent = False
 
     async def open(self) -> None:
+        self._whole = True
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Refuse new connections and drop those there are."""
+        self._whole = False
         server, self._server = self._server, None
         if server is not None:
             server.close()
         await self.drop()
 
     async def drop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+        tasks = dict(self._open)
+        for task, writer in tasks.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not a coroutine: asyncio would begin it a moment later, and what drop() doesn't know of it can't drop.
+        if not self._whole:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if self.silent:
                 await asyncio.Event().wait()
             await self._forward(reader, writer)
-        except (asyncio.CancelledError, OSError):
+        except OSError:
             pass
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

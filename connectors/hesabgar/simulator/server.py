@@ -230,40 +230,46 @@ class Listener:
     def __init__(self, engine: Engine, port: int = 0) -> None:
         self._engine = engine
         self.port = port
+        self.listening = False
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def listening(self) -> bool:
-        return self._server is not None
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         """Listen. The port stays the same when started again."""
-        if self._server is None:
+        if self.listening:
+            return
+        self.listening = True
+        try:
             self._server = await asyncio.start_server(self._accept, HOST, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        except OSError:
+            self.listening = False
+            raise
+        self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not a coroutine: asyncio would begin it a moment later, and what stop() doesn't know of it can't break.
+        if not self.listening:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await Connection(self._engine, reader, writer).serve()
-        except asyncio.CancelledError:
-            writer.transport.abort()
         except Exception:
             log.exception("the simulator failed")
             writer.transport.abort()
-        finally:
-            self._tasks.discard(task)
 
     async def stop(self) -> None:
         """Stop listening and break every connection; what they hadn't committed is undone."""
-        if self._server is None:
-            return
-        self._server.close()
-        self._server = None
-        tasks = list(self._tasks)
-        for task in tasks:
+        self.listening = False
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        tasks = dict(self._open)
+        for task, writer in tasks.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)

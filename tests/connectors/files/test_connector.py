@@ -262,37 +262,52 @@ class Gate:
     def __init__(self, bootstrap: str) -> None:
         host, _, port = bootstrap.rpartition(":")
         self._target = (host, int(port))
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._entered = False
         self.shut = True
         self.turned_away = 0
 
     async def __aenter__(self) -> "Gate":
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._entered = True
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._entered = False
         self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        tasks = dict(self._open)
+        for task, writer in tasks.items():
+            task.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.shut:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Not a coroutine: asyncio would begin it a moment later, and __aexit__ wouldn't know of it.
+        if self.shut or not self._entered:
             self.turned_away += 1
-            writer.close()
+            writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
-        for source, sink in ((reader, there_writer), (there_reader, writer)):
-            self._pumps.add(asyncio.create_task(self._pump(source, sink)))
+        task = asyncio.get_running_loop().create_task(self._forward(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._target)
         try:
-            while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, back))
+                group.create_task(self._pump(there, writer))
         finally:
-            sink.close()
+            back.transport.abort()
+            writer.transport.abort()
+
+    @staticmethod
+    async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+            await sink.drain()
+        raise ConnectionResetError
 
 
 async def test_while_kafka_is_away_work_waits_and_the_log_says_so_once(

@@ -1,6 +1,8 @@
 """The simulated SQL Server as pymssql and FreeTDS see it: logging in, types, results, errors, transactions."""
 
+import asyncio
 import datetime as dt
+import socket
 import threading
 import time
 import uuid
@@ -15,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.hesabgar.simulator import HesabgarSimulator
+from connectors.hesabgar.simulator.engine import Engine
+from connectors.hesabgar.simulator.server import HOST, Listener
 
 PERSIAN = "سلام، «كتاب» ی ک ي ۱۲۳ ‌نیم‌فاصله 😀"
 
@@ -581,6 +585,24 @@ def breaks_before(deadline: float, cursor: Any) -> bool:
     return False
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_whoever_connects_as_it_goes_away_is_broken_off(turns: int) -> None:
+    listener = Listener(Engine("away", password="-"))
+    await listener.start()
+    with socket.create_connection((HOST, listener.port), timeout=10) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await listener.stop()
+        assert await asyncio.to_thread(_ends, client)
+
+
+def _ends(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_the_owner_sends_it_away_for_a_while(books: HesabgarSimulator, connect: Any) -> None:
     owner = connect(books, owner=True).cursor()
     owner.execute("EXEC sim.away @seconds = 0.1")
@@ -603,8 +625,6 @@ def test_a_broken_connection_leaves_no_transaction(books: HesabgarSimulator, con
 
 
 def test_garbage_on_the_socket_ends_only_that_connection(shared: HesabgarSimulator, connect: Any) -> None:
-    import socket
-
     for rubbish in (
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x12\x01\x00\x04\x00\x00\x00\x00",
