@@ -2,50 +2,65 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 
 class Wire:
-    """Forwards to an address while it is whole. ``silent``: accepts and never answers."""
+    """Forwards to an address while it is whole. ``silent``: accepts and never answers; ``shut``: accepts and drops at
+    once, ``turned_away`` so far.
+
+    It accepts by itself: what asyncio's server has accepted and not yet handed over can't be dropped.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._server: asyncio.Server | None = None
-        self._whole = False
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._socket: socket.socket | None = None
+        self._open: dict[asyncio.Task[None], socket.socket] = {}
         self.port = 0
         self.silent = False
+        self.shut = False
+        self.turned_away = 0
 
     async def open(self) -> None:
-        self._whole = True
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._socket = listening = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     async def cut(self) -> None:
         """Refuse new connections and drop those there are."""
-        self._whole = False
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        listening, self._socket = self._socket, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
         await self.drop()
 
     async def drop(self) -> None:
-        tasks = dict(self._open)
-        for task, writer in tasks.items():
+        tasks = list(self._open)
+        for task in tasks:
             task.cancel()
-            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not a coroutine: asyncio would begin it a moment later, and what drop() doesn't know of it can't drop.
-        if not self._whole:
-            writer.transport.abort()
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            client, _ = listening.accept()
+        except OSError:
             return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._open[task] = writer
-        task.add_done_callback(self._open.pop)
+        if self.shut:
+            self.turned_away += 1
+            client.close()
+            return
+        client.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(client))
+        self._open[task] = client
+        task.add_done_callback(self._ended)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._open.pop(task).close()
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
         try:
             if self.silent:
                 await asyncio.Event().wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -225,51 +226,60 @@ class Connection:
 
 
 class Listener:
-    """The socket: it can go away and come back on the same port, as a server that is restarted does."""
+    """The socket: it can go away and come back on the same port, as a server that is restarted does.
+
+    It accepts by itself: what asyncio's server has accepted and not yet handed over can't be broken when it stops.
+    """
 
     def __init__(self, engine: Engine, port: int = 0) -> None:
         self._engine = engine
         self.port = port
-        self.listening = False
-        self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._socket: socket.socket | None = None
+        self._open: dict[asyncio.Task[None], socket.socket] = {}
+
+    @property
+    def listening(self) -> bool:
+        return self._socket is not None
 
     async def start(self) -> None:
         """Listen. The port stays the same when started again."""
-        if self.listening:
+        if self._socket is not None:
             return
-        self.listening = True
+        listening = socket.create_server((HOST, self.port), backlog=100)
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+        self._socket = listening
+
+    def _accept(self, listening: socket.socket) -> None:
         try:
-            self._server = await asyncio.start_server(self._accept, HOST, self.port)
+            client, _ = listening.accept()
         except OSError:
-            self.listening = False
-            raise
-        self.port = self._server.sockets[0].getsockname()[1]
+            return  # it went away before it was accepted
+        client.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(client))
+        self._open[task] = client
+        task.add_done_callback(self._ended)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not a coroutine: asyncio would begin it a moment later, and what stop() doesn't know of it can't break.
-        if not self.listening:
-            writer.transport.abort()
-            return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._open[task] = writer
-        task.add_done_callback(self._open.pop)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._open.pop(task).close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
         try:
             await Connection(self._engine, reader, writer).serve()
         except Exception:
             log.exception("the simulator failed")
+        finally:
             writer.transport.abort()
 
     async def stop(self) -> None:
         """Stop listening and break every connection; what they hadn't committed is undone."""
-        self.listening = False
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        tasks = dict(self._open)
-        for task, writer in tasks.items():
+        listening, self._socket = self._socket, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+        tasks = list(self._open)
+        for task in tasks:
             task.cancel()
-            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,6 +19,7 @@ from hub.runtime.connect import StoreCursors
 from schemas import ids
 from schemas.commands import Submit
 from schemas.master import Account, Product, Stock
+from tests.api.proxy import wire
 from tests.connectors.conftest import Running, Surroundings, distinct, instance, until
 
 FIXTURES = Path(__file__).with_name("fixtures")
@@ -256,67 +257,15 @@ async def test_a_half_taken_file_delivered_anew_is_taken_from_its_beginning(
     assert len({record.product for record in stock if record.as_of == anew}) == count
 
 
-class Gate:
-    """A port in front of Kafka: whoever comes while it is shut is turned away, and counted."""
-
-    def __init__(self, bootstrap: str) -> None:
-        host, _, port = bootstrap.rpartition(":")
-        self._target = (host, int(port))
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._entered = False
-        self.shut = True
-        self.turned_away = 0
-
-    async def __aenter__(self) -> "Gate":
-        self._entered = True
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._entered = False
-        self._server.close()
-        tasks = dict(self._open)
-        for task, writer in tasks.items():
-            task.cancel()
-            writer.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not a coroutine: asyncio would begin it a moment later, and __aexit__ wouldn't know of it.
-        if self.shut or not self._entered:
-            self.turned_away += 1
-            writer.transport.abort()
-            return
-        task = asyncio.get_running_loop().create_task(self._forward(reader, writer))
-        self._open[task] = writer
-        task.add_done_callback(self._open.pop)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, back))
-                group.create_task(self._pump(there, writer))
-        finally:
-            back.transport.abort()
-            writer.transport.abort()
-
-    @staticmethod
-    async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-        raise ConnectionResetError
-
-
 async def test_while_kafka_is_away_work_waits_and_the_log_says_so_once(
     around: Surroundings, folder: Folder, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.put("products.csv", "code,name\n1,x\n")
     with caplog.at_level(logging.INFO, "connectors"):
-        async with Gate(around.kafka.bootstrap) as gate:
-            behind = Kafka(gate.address, prefix=around.kafka.prefix)
+        host, _, port = around.kafka.bootstrap.rpartition(":")
+        async with wire(host, int(port)) as gate:
+            gate.shut = True
+            behind = Kafka(f"127.0.0.1:{gate.port}", prefix=around.kafka.prefix)
             async with Running(around.connectors(instance(spec(folder)), kafka=behind)):
                 await until(lambda: gate.turned_away >= 3)
                 assert folder.names("inbox") == ["products.csv"]
