@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint bench bench-hesabgar docs lock clean
+.PHONY: run test soak lint bench bench-hesabgar docs lock clean
 
 define find_python
 	p="$(PYTHON)"; $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -33,6 +33,11 @@ test: $(VENV)/.test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest
+
+# Every source at once: 20,000 orders, duplicates, malformed ones, outages; three ledgers must agree. SOAK=n for fewer.
+SOAK ?= 20000
+soak: $(VENV)/.test
+	@PEYVAND_SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak -o log_cli=true -o log_cli_level=WARNING
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format .
