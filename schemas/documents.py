@@ -103,6 +103,8 @@ class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
     tax: int | None = None
     """VAT and duty of the whole document as the source computed it, in rials."""
     note: str = ""
+    hold: str = ""
+    """Why a person has to look at it before it clears, in the source's words; empty: nobody has to."""
 
 
 class DocumentLine(msgspec.Struct, frozen=True, omit_defaults=True):

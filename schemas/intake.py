@@ -401,6 +401,7 @@ _REQUEST = _Shape.of(
     method=partial(_choice, Method),
     tax=_rials,
     note=_text,
+    hold=_text,
 )
 _MASTER: dict[type[msgspec.Struct], _Shape] = {
     Account: _Shape.of(

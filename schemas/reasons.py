@@ -144,6 +144,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "از {product} حداکثر {left} قابل برگشت است؛ {wanted} خواسته شده",
         "{product}: at most {left} can be returned, {wanted} asked",
     ),
+    "source_hold": ("فرستنده بررسی سند را خواسته است: {why}", "the source asks for someone to look at it: {why}"),
     "approval_rule": (
         "سیاست مبدأ {source} تأیید دستی می‌خواهد",
         "the policy of {source} asks for an approval",

@@ -34,6 +34,7 @@ HEADINGS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "method": ("روش دریافت",),
         "tax": ("مالیات و عوارض",),
         "note": ("شرح", "توضیحات"),
+        "hold": ("دلیل نگه داشتن",),
         "number": ("ردیف",),
         "product": ("کد کالا", "کالا"),
         "quantity": ("مقدار", "تعداد"),

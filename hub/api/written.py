@@ -81,6 +81,11 @@ _DOCUMENT: Final[dict[str, Schema]] = {
     "method": _words("How a receipt was paid; a cheque frees no credit until it clears.", Method),
     "tax": _rials("VAT and duty of the whole document as the source computed it."),
     "note": {"description": "Free text.", "type": "string", "maxLength": MAX_NOTE},
+    "hold": {
+        "description": "Why a person has to look at the document before it clears; then it is held.",
+        "type": "string",
+        "maxLength": MAX_NOTE,
+    },
 }
 
 

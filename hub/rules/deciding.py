@@ -67,6 +67,9 @@ DROPPED = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 """States in which a document comes to nothing: it holds no goods, no credit, and takes nothing back as a return."""
 
 
+HOLDING = frozenset({"tax_difference", "source_hold"})
+"""Reasons of the content itself that hold a document whatever its goods and credit; a backorder keeps them."""
+
 UNFIT = frozenset({("source_id", "invalid_code"), ("revision", "revision"), ("account", "invalid_code")})
 """What a document can't be filed under, as (field, code): nothing is kept of it, not even its rejection."""
 
@@ -296,7 +299,10 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
         return _Outcome(State.REJECTED, wrong, _as_sent(request))
     if request.kind is Kind.RECEIPT:
         amount = request.amount or 0
-        return _Outcome(State.CLEARED, (), (), Totals(gross=amount, net=amount, payable=amount))
+        asked = _asked(request)
+        return _Outcome(
+            State.HELD if asked else State.CLEARED, asked, (), Totals(gross=amount, net=amount, payable=amount)
+        )
     original, wrong = _original(command, snapshot)
     if not wrong:
         rates_for, wrong = _rates(request, original, snapshot, settings)
@@ -529,7 +535,7 @@ def _settle(
     totals = tax.totals(lines)
     if reasons and (policy.stock is StockPolicy.ALL_OR_NOTHING or not any(line.quantity for line in lines)):
         return _Outcome(State.REJECTED, reasons, tuple(lines), totals, original_id)
-    differences = _tax_differences(request, priced, policy)
+    differences = [*_tax_differences(request, priced, policy), *_asked(request)]
     if reasons and policy.stock is StockPolicy.BACKORDER:
         return _Outcome(State.BACKORDERED, (*reasons, *differences), tuple(lines), totals, original_id)
     effect = credit_effect(request)
@@ -643,6 +649,11 @@ def _tax_differences(request: DocumentRequest, priced: Sequence[DocumentLine], p
         if abs(request.tax - ours) > policy.tax_tolerance:
             found.append(reason("tax_difference", at="tax", theirs=request.tax, ours=ours))
     return found
+
+
+def _asked(request: DocumentRequest) -> tuple[Reason, ...]:
+    """The source's own wish that a person looks at the document first."""
+    return (reason("source_hold", why=request.hold, at="hold"),) if request.hold else ()
 
 
 def _credit(
@@ -871,7 +882,7 @@ def _reconsider(
         else line
         for line in document.lines
     )
-    differences = tuple(why for why in document.reasons if why.code == "tax_difference")
+    differences = tuple(why for why in document.reasons if why.code in HOLDING)
     still = tuple(_backordered(line, line.short) for line in lines if line.short)
     if still:
         return _move(standing, snapshot, now, State.BACKORDERED, (*still, *differences), lines=lines)

@@ -39,8 +39,10 @@ def _check_header(request: DocumentRequest, found: list[Reason]) -> None:
         found.append(reason("revision", at="revision"))
     if request.currency != CURRENCY:
         found.append(reason("currency", at="currency", value=request.currency[:20]))
-    if len(request.note) > MAX_NOTE or "\x00" in request.note:
-        found.append(reason("invalid_code", at="note", field="note", limit=MAX_NOTE))
+    for field in ("note", "hold"):
+        written = getattr(request, field)
+        if len(written) > MAX_NOTE or "\x00" in written:
+            found.append(reason("invalid_code", at=field, field=field, limit=MAX_NOTE))
     if request.account is None:
         if KINDS[request.kind].account:
             found.append(reason("field_missing", at="account", field="account"))

@@ -128,6 +128,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     original: str | None = None
     original_date: str | None = None
     tax: int | None = None
+    hold: str | None = None
     revision: int | None = None
     currency: str | None = None
     note: str | None = None
@@ -204,7 +205,7 @@ def moment(clock: str) -> datetime:
 
 _AS_WRITTEN = (
     "account", "warehouse", "to_warehouse", "payment", "method", "amount", "original", "tax", "revision", "currency",
-    "note",
+    "note", "hold",
 )  # fmt: skip
 
 
