@@ -41,9 +41,10 @@ from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Spec
 from hub.bus.errors import Unavailable
 from hub.bus.producer import Producer
-from hub.runtime.books import BOOKS, KIND, write_configuration
+from hub.runtime.books import BOOKS, KIND
 from hub.runtime.console import margin, screen, show, table
 from hub.runtime.embedded.errors import EmbeddedError
+from hub.runtime.simulated import write_configuration
 from hub.store.errors import StoreError
 from schemas import topics
 from schemas.commands import Submit
@@ -183,7 +184,7 @@ async def _connector(site: Site, directory: Path, port: int, most_per_second: in
         "most_per_second": most_per_second,
     }
     file = directory / "hub.toml"
-    write_configuration(file, {BOOKS: settings})
+    write_configuration(file, {f"{KIND}.{BOOKS}": settings})
     words = [*HUB, "--config", str(file), "connectors", "--data", str(directory)]
     async with running(words, role_environment(site)) as connector:
         yield connector

@@ -20,7 +20,7 @@ from rich.console import Console
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics, create_topics
-from hub.runtime import books, sample, servers
+from hub.runtime import books, sample, servers, simulated
 from hub.runtime.books import SimulatedBooks
 from hub.runtime.config import Config
 from hub.runtime.connect import configured
@@ -48,7 +48,6 @@ VERSION = version("peyvand")
 CACHE_VARIABLE = "PEYVAND_CACHE"
 REPOSITORY_VARIABLE = "PEYVAND_MAVEN_REPOSITORY"
 
-_BOOKS_FILE = "hub.toml"
 _DEMO = "demo"
 _DEMO_PER_MINUTE = 60_000
 _SAMPLE_CURSOR = "dev.sample"
@@ -138,7 +137,7 @@ class _Dev:
             wanted = await self._sample_state(store)
             token = await self._demo_token(store)
             before = {worker.id for worker in await progress.workers(store)}
-            await self._start_roles(kafka, dsn, self._sample_connectors() if wanted is not None else ())
+            await self._start_roles(kafka, dsn, with_sample=wanted is not None)
             await self._until_ready(store, before)
             self._about = {
                 "address": self._address,
@@ -226,11 +225,11 @@ class _Dev:
         self._say("Starting the books: a simulated Hesabgar ...")
         main = self._simulated(books.BOOKS, sample.company())
         self._branch = self._simulated(books.BRANCH, sample.branch(today_in_tehran(utc_now())))
-        books.write_configuration(
-            self._books / _BOOKS_FILE,
+        simulated.write_configuration(
+            self._books / simulated.FILE,
             {
-                main.name: main.settings(skip_sources=[sample.SOURCE]),
-                self._branch.name: self._branch.settings(role="branch", source=books.BRANCH),
+                f"{books.KIND}.{main.name}": main.settings(skip_sources=[sample.SOURCE]),
+                f"{books.KIND}.{self._branch.name}": self._branch.settings(role="branch", source=books.BRANCH),
             },
         )
         await self._supervisor.start(_books_part(main.name), main)
@@ -254,9 +253,12 @@ class _Dev:
     def _sample_connectors(self) -> tuple[str, ...]:
         """What the connectors' role is told of the sample company."""
         watch = ("--watch", f"{sample.SOURCE}={sample.folder_of(self._data.path)}")
-        return (*watch, "--also", str(self._books / _BOOKS_FILE)) if self._with_books else watch
+        return (*watch, *self._also()) if self._with_books else watch
 
-    async def _start_roles(self, kafka: Kafka, dsn: str, connectors: tuple[str, ...]) -> None:
+    def _also(self) -> tuple[str, ...]:
+        return "--also", str(self._books / simulated.FILE)
+
+    async def _start_roles(self, kafka: Kafka, dsn: str, *, with_sample: bool) -> None:
         self._say("Starting the workers and the API ...")
         environment = {"PEYVAND_API_PORT": str(self._port), VARIABLE: str(self._data.path)}
         if _is_loopback(self._host):
@@ -270,7 +272,11 @@ class _Dev:
             }
         if self._config.postgres.embedded:
             environment["PEYVAND_POSTGRES_DSN"] = dsn
-        for name, program in role_programs(self._config, environment, logs=self._data.logs, connectors=connectors):
+        connectors = self._sample_connectors() if with_sample else ()
+        api = self._also() if with_sample and self._with_books else ()
+        for name, program in role_programs(
+            self._config, environment, logs=self._data.logs, connectors=connectors, api=api
+        ):
             await self._supervisor.start(name, program)
 
     async def _until_ready(self, store: Store, before: Set[str]) -> None:

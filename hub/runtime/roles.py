@@ -11,9 +11,10 @@ import os
 import socket
 import threading
 from argparse import Namespace
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from hub.bus.errors import Unavailable as BusUnavailable
 from hub.bus.producer import Producer
@@ -30,6 +31,9 @@ from hub.store import migrate, progress
 from hub.store.errors import StoreError
 from hub.store.errors import Unavailable as StoreUnavailable
 from hub.store.pool import Store
+
+if TYPE_CHECKING:
+    from hub.runtime.connect import Instance
 
 STOP_SECONDS = 20.0
 REPORT_SECONDS = 5.0
@@ -58,21 +62,19 @@ def streams(config: Config, _args: Namespace) -> int:
     return run_role("streams", config, _decide)
 
 
-def api(config: Config, _args: Namespace) -> int:
-    """Serve the REST API, until asked to stop."""
-    return run_role("api", config, _serve)
+def api(config: Config, args: Namespace) -> int:
+    """Serve the REST API and what connectors answer, until asked to stop."""
+    instances = _instances(config, args)
+    return run_role("api", config, lambda around: _serve(around, instances, data_directory(args.data)))
 
 
 def connectors(config: Config, args: Namespace) -> int:
     """Run the connectors, until asked to stop."""
     from connectors import base
     from connectors.files.spec import Spec
-    from hub.runtime.config import load
-    from hub.runtime.connect import Connectors, Instance, configured
+    from hub.runtime.connect import Connectors, Instance
 
-    instances = configured(config, args.connector)
-    for file in args.also or ():
-        instances += configured(load(file))
+    instances = _instances(config, args, args.connector)
     for name, folder in args.watch or ():
         files = base.discover()["files"]
         instances.append(Instance(files, name, Spec(folder=folder, poll=WATCH_EVERY)))
@@ -83,6 +85,14 @@ def connectors(config: Config, args: Namespace) -> int:
             await running.run(around.stop)
 
     return run_role("connectors", config, connect)
+
+
+def _instances(config: Config, args: Namespace, names: Collection[str] = ()) -> list["Instance"]:
+    from hub.runtime.config import load
+    from hub.runtime.connect import configured
+
+    also = [instance for file in args.also or () for instance in configured(load(file))]
+    return configured(config, names) + also
 
 
 async def _decide(around: Surroundings) -> None:
@@ -111,10 +121,9 @@ async def _decide(around: Surroundings) -> None:
         ) from error
 
 
-async def _serve(around: Surroundings) -> None:
+async def _serve(around: Surroundings, instances: Sequence["Instance"], data: Path) -> None:
     from hub.api.app import build, serve
     from hub.api.settings import ApiSettings
-    from hub.runtime.connect import configured
     from hub.runtime.receiving import receivers
 
     config = around.config.api
@@ -126,7 +135,7 @@ async def _serve(around: Surroundings) -> None:
         public_status=config.public_status,
     )
     async with publishing(around.kafka) as producer:
-        connectors = receivers(configured(around.config), producer, around.kafka, around.store, data_directory())
+        connectors = receivers(instances, producer, around.kafka, around.store, data)
         app = build(around.store, producer, around.kafka, around.config.rule_settings(), settings, connectors)
         try:
             served = await serve(app, settings)

@@ -14,11 +14,12 @@ def role_programs(
     *,
     logs: Path | None = None,
     connectors: tuple[str, ...] = (),
+    api: tuple[str, ...] = (),
 ) -> Iterator[tuple[str, Program]]:
     """The role processes by name, in the order they are started; they are stopped in the reverse one.
 
     They read the same configuration as we did, with ``environment`` laid over it, and log into ``logs`` (without: to
-    our standard error). ``connectors`` are more arguments for that role.
+    our standard error). ``connectors`` and ``api`` are more arguments for those roles.
     """
     file = config.origin.file
     hub = [sys.executable, "-P", "-m", "hub.runtime", *(("--config", str(file.absolute())) if file else ())]
@@ -28,5 +29,5 @@ def role_programs(
 
     for number in range(1, config.streams.workers + 1):
         yield program(f"streams-{number}", "streams")
-    yield program("api", "api")
+    yield program("api", "api", *api)
     yield program("connectors", "connectors", *connectors)

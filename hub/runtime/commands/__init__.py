@@ -82,6 +82,13 @@ def watched(text: str) -> tuple[str, Path]:
     return name, Path(directory)
 
 
+_ALSO: Final = argument(
+    "--also",
+    help="the connectors of this configuration file as well",
+    action="append",
+    type=Path,
+    metavar="FILE",
+)
 _DATA = argument("--data", help="the directory for data and logs (default: PEYVAND_DATA, else var)", metavar="DIR")
 
 RUN: Final = Group(
@@ -137,6 +144,7 @@ RUN: Final = Group(
             "Run the REST API, the live feed and the status page; as many copies as wanted",
             "اجرای API و صفحهٔ وضعیت",
             "hub.runtime.roles:api",
+            arguments=(_ALSO, _DATA),
             examples=("hub api",),
             details=_ROLE,
         ),
@@ -159,13 +167,7 @@ RUN: Final = Group(
                     type=watched,
                     metavar="NAME=DIR",
                 ),
-                argument(
-                    "--also",
-                    help="the connectors of this configuration file as well",
-                    action="append",
-                    type=Path,
-                    metavar="FILE",
-                ),
+                _ALSO,
                 _DATA,
             ),
             examples=("hub connectors", "hub connectors files.branch-karaj"),
