@@ -1,4 +1,4 @@
-"""What WooCommerce sends, by its REST API v3 and in its webhooks: the same objects either way. Pure.
+"""What WooCommerce sends, by its REST API v3 and in its webhooks alike, and what is asked of it. Pure.
 
 The fields are those of WooCommerce's own documentation (woocommerce-rest-api-docs, wp-api-v3); plugins add more, which
 are passed over. Money is text in the shop's currency ("139200", "10.50", "" for none), never a float; the numbers that
@@ -49,7 +49,7 @@ def _number(value: Decimal | None, name: str) -> None:
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """Something WooCommerce sends."""
+    """Something that is sent."""
 
 
 class MetaData(Payload, frozen=True, kw_only=True):
@@ -484,7 +484,42 @@ class BatchAnswer(Payload, frozen=True, kw_only=True):
     delete: tuple[BatchItem, ...] = ()
 
 
+class SoldChange(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """What is asked of a product or a variation: what isn't set stays as it is. ``stock_quantity`` is sent as a number.
+
+    ``stock_status`` is instock, outofstock or onbackorder; WooCommerce derives it itself where it manages the stock.
+    """
+
+    id: int
+    manage_stock: bool | msgspec.UnsetType = msgspec.UNSET
+    stock_quantity: Decimal | msgspec.UnsetType = msgspec.UNSET
+    stock_status: str | msgspec.UnsetType = msgspec.UNSET
+    backorders: str | msgspec.UnsetType = msgspec.UNSET
+    regular_price: Money | msgspec.UnsetType = msgspec.UNSET
+    sale_price: Money | msgspec.UnsetType = msgspec.UNSET
+
+
+class MetaChange(Payload, frozen=True, kw_only=True):
+    """A meta-datum to be set; one with the same key is replaced."""
+
+    key: str
+    value: str
+
+
+class OrderChange(Payload, frozen=True, kw_only=True, omit_defaults=True):
+    """What is asked of an order: what isn't set stays as it is."""
+
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    meta_data: tuple[MetaChange, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
 _T = TypeVar("_T")
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(change: object) -> bytes:
+    """What is asked of WooCommerce, as its JSON."""
+    return _ENCODER.encode(change)
 
 
 def decode(body: bytes, kind: type[_T]) -> _T:
