@@ -373,7 +373,11 @@ class Client:
         """The error an answer stands for. All of the shop's are made ours here."""
         told = _told(answer.body)
         code = self._masked(told.code) if told else ""
-        words = f"{self._masked(told.message)} ({status} {code})" if told else f"HTTP {status}, {_look(answer.body)}"
+        words = (
+            f"{self._masked(told.message).rstrip('.')} ({status} {code})"
+            if told
+            else f"HTTP {status}, {_look(answer.body)}"
+        )
         match status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return Unauthorised(
