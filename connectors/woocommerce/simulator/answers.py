@@ -1,5 +1,6 @@
 """What the API's answers look like: objects as JSON, errors as WordPress writes them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from decimal import Decimal
@@ -12,8 +13,17 @@ from connectors.woocommerce.simulator.keeping import Doc
 from connectors.woocommerce.simulator.shop import Shop
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_ESCAPED: Final = re.compile(r"[^\x00-\x7f]|/")
 _DATES: Final = ("created", "modified", "paid", "completed", "on_sale_from", "on_sale_to")
 _SYMBOLS: Final = {"IRR": "﷼", "IRT": "تومان", "IRHR": "هزار ریال", "IRHT": "هزار تومان"}
+_POST_TYPES: Final = {
+    "order": "shop_order",
+    "refund": "shop_order_refund",
+    "product": "product",
+    "variation": "product_variation",
+    "customer": "customer",
+    "webhook": "shop_webhook",
+}
 _UNPAID: Final = frozenset({"pending", "failed", "checkout-draft"})
 
 
@@ -38,9 +48,21 @@ def invalid_parameter(name: str, why: str) -> Problem:
     return Problem("rest_invalid_param", f"Invalid parameter(s): {name}", 400, params={name: why})
 
 
+def invalid_id(kind: str, status: int) -> Problem:
+    """There is no such object."""
+    return Problem(f"woocommerce_rest_{_POST_TYPES[kind]}_invalid_id", "Invalid ID.", status)
+
+
 def encoded(value: object) -> bytes:
-    """JSON, with Decimals as numbers."""
-    return _ENCODER.encode(value)
+    """JSON as PHP writes it: Decimals as numbers, everything but ASCII escaped, and slashes too."""
+    return _ESCAPED.sub(_escape, _ENCODER.encode(value).decode()).encode("ascii")
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found[0] == "/":
+        return "\\/"
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def order(shop: Shop, doc: Doc) -> Doc:

@@ -21,14 +21,6 @@ from connectors.woocommerce.simulator.shop import STATUSES, TRASH, Basket, Shop
 PREFIX: Final = "/wp-json/wc/v3"
 MOST_IN_BATCH: Final = 100
 _MAX_BODY: Final = 16 * 1024 * 1024
-_POST_TYPES: Final = {
-    "order": "shop_order",
-    "refund": "shop_order_refund",
-    "product": "product",
-    "variation": "product_variation",
-    "customer": "customer",
-    "webhook": "shop_webhook",
-}
 _SOLD_FIELDS: Final = (
     *("name", "sku", "regular_price", "sale_price", "status", "manage_stock", "stock_status", "backorders"),
     *("description", "short_description", "tax_status", "tax_class", "attributes"),
@@ -228,14 +220,14 @@ class Api:
     def _found(self, kind: str, request: web.Request, status: int = 404) -> Doc:
         doc = self._of(kind, int(request.match_info["id"]), status)
         if kind in ("variation", "refund") and doc["parent_id"] != int(request.match_info["parent"]):
-            raise _invalid_id(kind, status)
+            raise answers.invalid_id(kind, status)
         return doc
 
     def _of(self, kind: str, number: int, status: int) -> Doc:
         try:
             return self._shop.find(kind, number)
         except LookupError:
-            raise _invalid_id(kind, status) from None
+            raise answers.invalid_id(kind, status) from None
 
     # --- writing
 
@@ -269,8 +261,7 @@ class Api:
         elif kind in ("customer", "webhook"):
             raise Problem("woocommerce_rest_trash_not_supported", f"{kind.title()}s do not support trashing.", 501)
         elif doc["status"] == TRASH:
-            name = _POST_TYPES[kind]
-            raise Problem("woocommerce_rest_already_trashed", f"The {name} has already been deleted.", 410)
+            raise Problem("woocommerce_rest_already_trashed", f"The {kind} has already been deleted.", 410)
         else:
             self._shop.trash(doc["id"], kind)
 
@@ -298,7 +289,7 @@ class Api:
             async def changed(given: Doc) -> Doc:
                 doc = self._of(kind, int(given.get("id", 0)), 400)
                 if kind == "variation" and doc["parent_id"] != int(request.match_info["parent"]):
-                    raise _invalid_id(kind, 400)
+                    raise answers.invalid_id(kind, 400)
                 await change(doc, given)
                 return doc
 
@@ -528,10 +519,6 @@ def _webhook_status(status: str) -> str:
     if status not in _WEBHOOK_STATUSES:
         raise invalid_parameter("status", f"status is not one of {', '.join(_WEBHOOK_STATUSES)}.")
     return status
-
-
-def _invalid_id(kind: str, status: int) -> Problem:
-    return Problem(f"woocommerce_rest_{_POST_TYPES[kind]}_invalid_id", "Invalid ID.", status)
 
 
 def _number(value: object, name: str) -> Decimal:

@@ -113,7 +113,7 @@ class Sender:
             return answers.encoded({"id": delivery.resource})
         doc = self._shop.tables[resource].get(delivery.resource)
         if doc is None:  # deleted since: WooCommerce sends what its API says of it
-            return answers.encoded(answers.Problem(f"woocommerce_rest_{resource}_invalid_id", "Invalid ID.", 404).body)
+            return answers.encoded(answers.invalid_id(resource, 404).body)
         return answers.encoded(answers.SHOWN[resource](self._shop, doc))
 
     def _headers(self, webhook: Doc, delivery: _Delivery, body: bytes) -> dict[str, str]:

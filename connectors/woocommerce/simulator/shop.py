@@ -507,6 +507,7 @@ class Shop:
             "subtotal": purse.text(price * quantity),
             "total": purse.text(price * quantity),
             "sku": sku,
+            "global_unique_id": "",
             "image": {"id": "", "src": ""},
             "parent_name": parent["name"] if parent else None,
             "meta_data": [
