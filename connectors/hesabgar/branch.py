@@ -2,14 +2,17 @@
 
 The line to a branch comes and goes. What was entered there meanwhile is read by row version from where the last
 reading ended, and comes in a few at a time: at most :data:`UNDECIDED` of a branch's documents are on their way to a
-decision, so that a week's backlog is worked off between what other sources send.
+decision, so that a week's backlog is worked off between what other sources send. And what is entered while a backlog
+is read doesn't wait behind it: both go on side by side. A document is read as it now is, under its last row version,
+so however the two alternate, what comes in of it is in order.
 """
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +20,6 @@ from connectors.base import Context, Outage, Reader, Rejected, UnknownPayload
 from connectors.hesabgar import entered, mapper
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.importing import letter
-from connectors.hesabgar.memory import Memory, Seen
 from connectors.hesabgar.spec import Spec
 from schemas import codec
 from schemas.commands import Amend, Submit
@@ -32,7 +34,7 @@ READ_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 60.0
 """Nothing decided for so long: the next are sent all the same, for what was sent is in Kafka."""
 
-_VIEW: Final = "entered"
+_BUCKET: Final = "entered"
 _REVISIONS_SINCE: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
@@ -61,8 +63,34 @@ class Undecided:
                 self._open.clear()
 
 
+class Place(NamedTuple):
+    """How far the reading is: everything below ``since`` came in. While there is a backlog, it ends at ``backlog``,
+    and what was entered later came in up to ``newest``. As a cursor: ``since`` or ``since/backlog/newest``."""
+
+    since: int
+    backlog: int | None = None
+    newest: int = 0
+
+    @classmethod
+    def parsed(cls, cursor: str | None) -> "Place":
+        """From a cursor; None: from the beginning."""
+        return cls(*(int(part) for part in (cursor or "0").split("/")))
+
+    def __str__(self) -> str:
+        return str(self.since) if self.backlog is None else f"{self.since}/{self.backlog}/{self.newest}"
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What was last sent of a document: its revision and the digest of its content. ``request`` is there until Kafka
+    is known to have it: until then it may have been sent or not, and has to be sent once more."""
+
+    revision: int
+    digest: bytes
+    request: DocumentRequest | None = None
+
+
 class Incoming:
-    """The branch's documents. The memory holds what was last sent of each, and under which revision."""
+    """The branch's documents. What was last sent of each is remembered in :class:`Records`."""
 
     def __init__(
         self, spec: Spec, context: Context, client: Client, branch: Outage, bus: Outage, undecided: Undecided
@@ -73,68 +101,99 @@ class Incoming:
         self._branch = branch
         self._bus = bus
         self._undecided = undecided
-        self._store = Outage("the cursors' database", context.logger)
-        self._memory = Memory(context.data)
+        self._store = Outage("the connectors' database", context.logger)
         self.source = spec.source or context.instance
         self.read_at: dt.datetime | None = None
         """When everything entered by then had been read; what the lag is counted from."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        try:
-            while True:
-                began = self._context.clock()
-                if await self.look():
-                    self.read_at = began
-                    await asyncio.sleep(self._spec.poll.total_seconds())
-        finally:
-            self._memory.close()
+        while True:
+            began = self._context.clock()
+            if await self.look():
+                self.read_at = began
+                await asyncio.sleep(self._spec.poll.total_seconds())
 
     async def look(self) -> bool:
         """Bring in the next few; whether that was all."""
         await self._undecided.few()
-        since = int(await self._store.waited_out(lambda: self._context.cursors.get(CURSOR)) or 0)
-        work = partial(entered.changed, since=since, limit=UNDECIDED)
-        found = await self._branch.waited_out(lambda: self._client.call(work))
-        if found.next < since:
-            self._context.logger.warning("the branch's database is an older one: everything is read again")
+        place = Place.parsed(await self._store.waited_out(lambda: self._context.cursors.get(CURSOR)))
+        following, complete = await self._newest(place) if place.backlog else (place, True)
+        following, caught_up = await self._oldest(following)
+        if following != place:
+            await self._store.waited_out(lambda: self._context.cursors.set(CURSOR, str(following)))
+        return complete and caught_up
+
+    async def _newest(self, place: Place) -> tuple[Place, bool]:
+        """A few of what was entered since there is a backlog."""
+        found = await self._read(place.newest, UNDECIDED // 2 + 1)
+        if found.horizon < place.newest:
+            return self._anew(), False
         await self._bring_in(found.documents)
-        if found.next != since:
-            next_version = "0" if found.next < since else str(found.next)
-            await self._store.waited_out(lambda: self._context.cursors.set(CURSOR, next_version))
-        return found.complete and found.next >= since
+        return place._replace(newest=found.next), found.complete
+
+    async def _oldest(self, place: Place) -> tuple[Place, bool]:
+        """A few of what waits longest."""
+        found = await self._read(place.since, UNDECIDED if place.backlog is None else UNDECIDED // 2 + 1, place.backlog)
+        if found.horizon < max(place.since, place.backlog or 0):
+            return self._anew(), False
+        await self._bring_in(found.documents)
+        if not found.complete:
+            return Place(found.next, place.backlog or found.horizon, place.newest or found.horizon), False
+        return Place(found.next if place.backlog is None else place.newest), place.backlog is None
+
+    async def _read(self, since: int, limit: int, before: int | None = None) -> entered.Found:
+        work = partial(entered.changed, since=since, limit=limit, before=before)
+        return await self._branch.waited_out(lambda: self._client.call(work))
+
+    def _anew(self) -> Place:
+        self._context.logger.warning("the branch's database is an older one: everything is read again")
+        return Place(0)
 
     async def _bring_in(self, documents: Sequence[entered.Entered]) -> None:
         if not documents:
             return
-        keys = [mapper.own_id(each.document) for each in documents]
-        known = await asyncio.to_thread(self._memory.known, _VIEW, keys)
-        commands: list[Submit | Amend] = []
+        known = await self._sent([mapper.own_id(each.document) for each in documents])
         letters: list[DeadLetter] = []
-        kept: list[Seen] = []
-        for key, each in zip(keys, documents, strict=True):
-            body, revision = known.get(key, (b"", 0))
+        unconfirmed: dict[str, Sent] = {}
+        commands: list[Submit | Amend] = []
+        for each in documents:
+            key = mapper.own_id(each.document)
+            last = known.get(key)
+            if last is not None and last.request is not None:
+                commands.append(self._command(last.request))
+                unconfirmed[key] = last
             try:
-                wanted = mapper.request(each.document, each.lines, revision + 1)
+                wanted = mapper.request(each.document, each.lines, last.revision + 1 if last else 1)
             except UnknownPayload as error:
                 letters.append(letter(self._context, each, str(error)))
                 continue
-            content = _content(wanted)
-            if content == body:
-                continue
-            commands.append(mapper.content(wanted, self.source, self._context.name, self._context.clock()))
-            kept.append(Seen(key, content, wanted.revision))
+            if last is None or last.digest != _digest(wanted):
+                commands.append(self._command(wanted))
+                unconfirmed[key] = Sent(wanted.revision, _digest(wanted), wanted)
         if letters:
             await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
         if commands:
+            await self._keep(unconfirmed)
             self._undecided.sent([command.document_id for command in commands])
             await self._bus.waited_out(lambda: self._context.publisher.documents(commands))
-        await asyncio.to_thread(self._memory.keep, _VIEW, kept, 0)
+            await self._keep({key: Sent(sent.revision, sent.digest) for key, sent in unconfirmed.items()})
+
+    def _command(self, wanted: DocumentRequest) -> Submit | Amend:
+        return mapper.content(wanted, self.source, self._context.name, self._context.clock())
+
+    async def _sent(self, keys: Sequence[str]) -> dict[str, Sent]:
+        found = await self._store.waited_out(lambda: self._context.records.get(_BUCKET, keys))
+        return {key: msgspec.json.decode(value, type=Sent) for key, value in found.items()}
+
+    async def _keep(self, sent: Mapping[str, Sent]) -> None:
+        values = {key: msgspec.json.encode(each) for key, each in sent.items()}
+        await self._store.waited_out(lambda: self._context.records.put(_BUCKET, values))
 
 
-def _content(wanted: DocumentRequest) -> bytes:
+def _digest(wanted: DocumentRequest) -> bytes:
     """What of a document is compared: all but its revision."""
-    return codec.encode(msgspec.structs.replace(wanted, revision=1))
+    return hashlib.sha256(codec.encode(msgspec.structs.replace(wanted, revision=1))).digest()
 
 
 class Answers:

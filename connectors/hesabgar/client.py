@@ -9,10 +9,11 @@ import asyncio
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
 import pymssql
 
 from connectors.base import ConnectorError, Rejected, Retryable, Unauthorised
@@ -150,8 +151,18 @@ class Client:
                 await asyncio.sleep(0.02 * (attempt + 1))
         raise AssertionError("unreachable")
 
+    @asynccontextmanager
+    async def alone(self) -> "AsyncIterator[Client]":
+        """A client with one connection, for calls that need the same one; it counts the hanging calls with this."""
+        one = Client(msgspec.structs.replace(self._spec, threads=1))
+        one._hanging = self._hanging
+        try:
+            yield one
+        finally:
+            one.close()
+
     async def _once(self, work: "Callable[[Link], _T]", seconds: float) -> _T:
-        self._hanging = {thread for thread in self._hanging if thread.is_alive()}
+        self._hanging.difference_update([thread for thread in self._hanging if not thread.is_alive()])
         if len(self._hanging) >= LEFT_BEHIND:
             raise Away(f"{self.server}: {len(self._hanging)} calls hang; nothing more is asked until one of them ends")
         job = _Job(work, asyncio.get_running_loop())
@@ -288,6 +299,18 @@ class Link:
                         return results
             finally:
                 cursor.close()
+
+    def pages(self, text: str, size: int) -> Iterator[list[Row]]:
+        """The rows of a batch's only result as the server sends them, at most ``size`` at a time; each page is read
+        when it is asked for, and nothing else may be asked meanwhile."""
+        with _errors(self._server):
+            cursor = self._connection.cursor()
+            cursor.execute(text)
+            rows = cursor.fetchmany(size)
+        while rows:
+            yield rows
+            with _errors(self._server):
+                rows = cursor.fetchmany(size)
 
     def close(self) -> None:
         """End it; what it had open is undone by the server."""

@@ -4,6 +4,7 @@ Values go in as parameters (``%s``), which pymssql writes into the text; row ver
 our own and are written here.
 """
 
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ from connectors.hesabgar.client import Row
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
 
 
-class View(msgspec.Struct, frozen=True):
+class View(msgspec.Struct, frozen=True, dict=True):
     """A view master data are read from: ``fields`` maps its columns to the record's fields.
 
     ``counted``: what the hub holds against it is given up when it is newer than a posting (stock, finance), so it is
@@ -29,6 +30,11 @@ class View(msgspec.Struct, frozen=True):
     def columns(self) -> tuple[str, ...]:
         """In the order they are selected."""
         return tuple(self.fields)
+
+    @cached_property
+    def key_columns(self) -> tuple[int, ...]:
+        """Where the key's columns are among them."""
+        return tuple(self.columns.index(name) for name in self.key)
 
 
 WAREHOUSES: Final = View("warehouses", Warehouse, {"code": "code", "name": "name", "active": "active"}, ("code",))
@@ -99,10 +105,11 @@ COMMITTED: Final = "WITH (READCOMMITTEDLOCK)"
 """A row that is being changed is waited for, also where the database would show its older version."""
 
 
-def changed(view: str, columns: tuple[str, ...], since: int, until: int, limit: int) -> str:
+def changed(view: str, columns: tuple[str, ...], since: int, until: int, limit: int | None = None) -> str:
     """Rows with a row version from ``since`` up to and without ``until``, which is their last column; oldest first."""
+    top = f"TOP ({limit}) " if limit else ""
     return (
-        f"SELECT TOP ({limit}) {', '.join(columns)}, row_version FROM hub.{view} {COMMITTED} "  # noqa: S608
+        f"SELECT {top}{', '.join(columns)}, row_version FROM hub.{view} {COMMITTED} "  # noqa: S608
         f"WHERE row_version >= {since} AND row_version < {until} ORDER BY row_version"
     )
 

@@ -20,28 +20,34 @@ class Entered(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Some of them, oldest change first. ``next`` is where the following begin; ``complete``: there are none now."""
+    """Some of them, oldest change first. ``next`` is where the following begin; ``complete``: there are none now.
+    ``horizon``: everything below this row version was there to be read."""
 
     documents: list[Entered]
     next: int
     complete: bool
+    horizon: int
 
 
-def changed(link: Link, since: int, limit: int, where: str = "", parameters: Sequence[Any] = ()) -> Found:
-    """Documents changed from row version ``since`` on, at most about ``limit``; ``where`` chooses among them."""
-    [(until, _)] = link.query(contract.HORIZON)
-    until = int(until)
-    if until < since:
-        return Found([], until, True)
+def changed(
+    link: Link, since: int, limit: int, where: str = "", parameters: Sequence[Any] = (), before: int | None = None
+) -> Found:
+    """Documents changed from row version ``since`` on, and up to ``before`` if it is given, at most about ``limit``;
+    ``where`` chooses among them."""
+    [(version, _)] = link.query(contract.HORIZON)
+    horizon = int(version)
+    if horizon < max(since, before or 0):
+        return Found([], horizon, True, horizon)
+    until = horizon if before is None else before
     rows = link.query(contract.entered(since, until, limit, where), parameters)
     if len(rows) < limit:
-        return Found(_with_lines(link, rows), until, True)
+        return Found(_with_lines(link, rows), until, True, horizon)
     last = rows[-1][-1]
     rows = [row for row in rows if row[-1] < last]
     if not rows:
         rows = link.query(contract.entered(last, last + 1, None, where), parameters)
         last += 1
-    return Found(_with_lines(link, rows), last, False)
+    return Found(_with_lines(link, rows), last, False, horizon)
 
 
 def _with_lines(link: Link, rows: Sequence[Row]) -> list[Entered]:

@@ -14,7 +14,7 @@ from connectors.hesabgar import contract
 from connectors.hesabgar.client import Row
 from connectors.hesabgar.contract import View
 from connectors.hesabgar.spec import Spec
-from schemas import codec, intake
+from schemas import codec, intake, text
 from schemas.commands import Amend, PostingFailed, PostingStarted, PostingSucceeded, Submit
 from schemas.dates import TEHRAN
 from schemas.documents import Document, DocumentRequest, Kind, Method
@@ -74,17 +74,23 @@ def body(item: Master) -> bytes:
     return codec.encode(timeless)
 
 
-def gone(view: View, last: bytes, as_of: dt.datetime) -> Master:
-    """What is told of a row the books no longer have: switched off, or nothing on hand and no credit."""
+def key(view: View, row: Row) -> str:
+    """A row's key as it is remembered, in the hub's spelling of its codes: ``212010006``, ``["1001","101",""]``."""
+    parts = [text.code(str(row[at] or "")) for at in view.key_columns]
+    return parts[0] if len(parts) == 1 else msgspec.json.encode(parts).decode()
+
+
+def gone(view: View, of: str, last: bytes, as_of: dt.datetime) -> Master:
+    """What is told of a row the books no longer have, by its key and what was last told of it, which for stock and
+    finance doesn't matter: switched off, or nothing on hand and no credit."""
+    if view.record is Stock:
+        product, warehouse, attribute = json.loads(of)
+        return Stock(product, warehouse, Decimal(0), as_of, attribute)
+    if view.record is Finance:
+        return Finance(of, as_of)
     before = codec.decode_as(last, view.record)
-    match before:
-        case Account() | Product() | Warehouse():
-            return msgspec.structs.replace(before, active=False)
-        case Stock():
-            return msgspec.structs.replace(before, on_hand=Decimal(0), as_of=as_of)
-        case Finance():
-            return Finance(before.account, as_of)
-    raise AssertionError(f"no master record: {before!r}")
+    assert isinstance(before, Account | Product | Warehouse)
+    return msgspec.structs.replace(before, active=False)
 
 
 def as_utc(moment: Any) -> dt.datetime:

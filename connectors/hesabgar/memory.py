@@ -1,21 +1,31 @@
 """What was last told of each of the books' rows, so that only what changed is told, and what vanished is noticed.
 
-A SQLite file in the instance's own directory. It is a memory of what is in Kafka, not a source: lost, everything is
-told once more, and nothing else happens.
+A SQLite file in the instance's own directory, for speed. What must not be lost with it is in :class:`Records` as well:
+which rows were told (:class:`Told`), and whose memory counts. A file that is lost, or that isn't the one which was
+used last, begins anew with those rows, knowing nothing of what was told of most: then that is told once more.
 """
 
 import sqlite3
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from connectors.base import Records
+from connectors.hesabgar.contract import View
 
 _SCHEMA = """
 create table if not exists told (
     view text not null, key text not null, body blob not null, version integer not null, run integer not null,
     primary key (view, key)
-) without rowid
+) without rowid;
+create table if not exists file (identity text not null);
 """
 _FILE = "told.sqlite3"
+_BUCKET: Final = "memory"
+_IDENTITY: Final = "file"
+TOGETHER: Final = 5_000
+"""How many rows of :class:`Records` are asked for or changed at a time."""
 
 
 class Seen(NamedTuple):
@@ -24,6 +34,13 @@ class Seen(NamedTuple):
     key: str
     body: bytes
     version: int
+
+
+class News(NamedTuple):
+    """The places of rows that aren't as they were last told, and of those among them of which nothing was told."""
+
+    changed: list[int]
+    new: list[int]
 
 
 class Memory:
@@ -37,22 +54,40 @@ class Memory:
         if self._open is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._open = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            # What is lost with the power is told again: no need to wait for the disk.
+            # With `normal` the power may take the last commits, which are told again, but never the whole file.
             self._open.execute("pragma journal_mode = wal").close()
-            self._open.execute("pragma synchronous = off").close()
-            self._open.execute(_SCHEMA).close()
+            self._open.execute("pragma synchronous = normal").close()
+            self._open.executescript(_SCHEMA).close()
         return self._open
 
-    def news(self, view: str, rows: Sequence[Seen], *, by_version: bool) -> list[int]:
-        """The places of those rows that aren't as they were last told; ``by_version``: also if only that changed."""
+    def identity(self) -> str | None:
+        """What this file is known by; None if it is new."""
+        row = self._connection().execute("select identity from file").fetchone()
+        return row and str(row[0])
+
+    def begin(self, rows: Iterable[tuple[str, str, bytes]]) -> str:
+        """Forget everything but these (view, key, body), which were told once; the file's new identity."""
+        identity = uuid.uuid4().hex
+        connection = self._connection()
+        connection.execute("begin")
+        connection.execute("delete from told")
+        connection.executemany("insert into told (view, key, body, version, run) values (?, ?, ?, -1, 0)", rows)
+        connection.execute("delete from file")
+        connection.execute("insert into file (identity) values (?)", (identity,))
+        connection.execute("commit")
+        return identity
+
+    def news(self, view: str, rows: Sequence[Seen], *, by_version: bool) -> News:
+        """Which of these rows aren't as they were last told; ``by_version``: also if only that changed."""
         known = self.known(view, [row.key for row in rows])
-        return [
-            place
-            for place, row in enumerate(rows)
-            if (before := known.get(row.key)) is None
-            or before[0] != row.body
-            or (by_version and before[1] != row.version)
-        ]
+        found = News([], [])
+        for place, row in enumerate(rows):
+            before = known.get(row.key)
+            if before is None or before[0] != row.body or (by_version and before[1] != row.version):
+                found.changed.append(place)
+                if before is None:
+                    found.new.append(place)
+        return found
 
     def known(self, view: str, keys: Sequence[str]) -> dict[str, tuple[bytes, int]]:
         """The body and version of those of these keys that were told."""
@@ -99,11 +134,6 @@ class Memory:
         connection.executemany("delete from told where view = ? and key = ?", [(view, key) for key in keys])
         connection.execute("commit")
 
-    def count(self, view: str) -> int:
-        """How many rows of a view are known."""
-        row = self._connection().execute("select count(*) from told where view = ?", (view,)).fetchone()
-        return int(row[0])
-
     def last_run(self) -> int:
         """The number of the latest run."""
         row = self._connection().execute("select coalesce(max(run), 0) from told").fetchone()
@@ -114,3 +144,57 @@ class Memory:
         opened, self._open = self._open, None
         if opened is not None:
             opened.close()
+
+
+class Told:
+    """Which rows were told, wherever the connector runs. Raises Retryable.
+
+    A row is noted before it is told the first time. With it is kept what was told last of it where that is needed to
+    tell its end and seldom changes; of stock and finance, whose end needs no more than the key, nothing.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def note(self, view: View, rows: Sequence[Seen], news: News) -> None:
+        """The news among these rows are about to be told."""
+        if view.counted:
+            values = {rows[place].key: b"" for place in news.new}
+        else:
+            values = {rows[place].key: rows[place].body for place in news.changed}
+        await self._put(view, values)
+
+    async def forget(self, view: View, keys: Iterable[str]) -> None:
+        """Their end was told."""
+        await self._put(view, dict.fromkeys(keys))
+
+    async def _put(self, view: View, values: dict[str, bytes] | dict[str, None]) -> None:
+        items = list(values.items())
+        for start in range(0, len(items), TOGETHER):
+            await self._records.put(_bucket(view), dict(items[start : start + TOGETHER]))
+
+    async def holds(self, view: View, key: str) -> bool:
+        """Whether a row was told."""
+        return key in await self._records.get(_bucket(view), [key])
+
+    async def rows(self, view: View) -> list[tuple[str, str, bytes]]:
+        """All rows that were told, as (view, key, body)."""
+        found: list[tuple[str, str, bytes]] = []
+        after = ""
+        while page := await self._records.page(_bucket(view), after, TOGETHER):
+            found += [(view.name, key, body) for key, body in page]
+            after = page[-1][0]
+        return found
+
+    async def last_file(self) -> str | None:
+        """The identity of the file that was used last."""
+        kept = (await self._records.get(_BUCKET, [_IDENTITY])).get(_IDENTITY)
+        return kept.decode() if kept else None
+
+    async def set_file(self, identity: str) -> None:
+        """From now on this file is used."""
+        await self._records.put(_BUCKET, {_IDENTITY: identity.encode()})
+
+
+def _bucket(view: View) -> str:
+    return f"told.{view.name}"

@@ -8,14 +8,16 @@ and H the first row version:
 - a posting stamped by ``as_of`` that the rows don't show doesn't exist: its row would carry a version of H or more
   and be left for the next page (and one not yet committed is waited for, :data:`contract.COMMITTED`).
 
+Everything is read with one query, whose rows come while they are told: their ``as_of`` is the clock from before it
+began, and what changed meanwhile has a row version of H or more and is left for the pages that follow.
+
 Hence the rule of the hub's store, "what a posting took is given up when the books' figure is newer than the posting",
 never counts goods or money twice, and never gives them up too early.
 """
 
 import asyncio
 import datetime as dt
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -23,7 +25,7 @@ from connectors.base import Context, Outage, Retryable, UnknownPayload
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.client import Away, Client, Link, Row
 from connectors.hesabgar.contract import View
-from connectors.hesabgar.memory import Memory, Seen
+from connectors.hesabgar.memory import Memory, Seen, Told
 from connectors.hesabgar.spec import Spec
 from schemas.dates import TEHRAN
 from schemas.deadletters import DeadLetter
@@ -67,6 +69,8 @@ class Reading:
         self._bus = bus
         self._store = Outage("the cursors' database", context.logger)
         self._memory = Memory(context.data)
+        self._told = Told(context.records)
+        self._remembers = False
         self._unversioned: dict[str, dt.datetime] = {}
         self.read_at: dt.datetime | None = None
         """When the last look at everything ended; what the lag is counted from."""
@@ -78,10 +82,15 @@ class Reading:
                 await self.look()
                 await asyncio.sleep(self._spec.poll.total_seconds())
         finally:
-            self._memory.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the memory's file."""
+        self._memory.close()
 
     async def look(self) -> None:
         """Everything that changed, once; all of it if the night's compare is due or nothing was read yet."""
+        await self._remember()
         began = self._context.clock()
         night = self._night(began)
         due = await self._cursor("compared") != night
@@ -94,6 +103,10 @@ class Reading:
         if due:
             await self._set("compared", night)
         self.read_at = began
+
+    def now(self) -> dt.datetime:
+        """The present, by the instance's clock."""
+        return self._context.clock()
 
     def _night(self, now: dt.datetime) -> str:
         """The day whose night's compare is the latest due."""
@@ -112,38 +125,55 @@ class Reading:
                 self._context.logger.warning("hub.%s is from before what was read: a backup was restored", view.name)
                 await self.compare(view)
                 return
-            await self._tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
+            await self.tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
             if page.next != since:
                 await self._set(f"view.{view.name}", str(page.next))
             since, complete = page.next, page.complete
 
+    async def _remember(self) -> None:
+        """Once: if the memory's file isn't the one that was used last, begin it anew with the rows that were told."""
+        if self._remembers:
+            return
+        last = await self._store.waited_out(self._told.last_file)
+        if last is None or last != await self._in_thread(self._memory.identity):
+            rows = [row for view in contract.VIEWS for row in await self._rows_told(view)]
+            if rows:
+                self._context.logger.warning(
+                    "%s isn't the memory that was used last: of %d rows it is told once more what they are",
+                    self._context.data,
+                    len(rows),
+                )
+            identity = await self._in_thread(partial(self._memory.begin, rows))
+            await self._store.waited_out(lambda: self._told.set_file(identity))
+        self._remembers = True
+
+    async def _rows_told(self, view: View) -> list[tuple[str, str, bytes]]:
+        return await self._store.waited_out(lambda: self._told.rows(view))
+
     async def compare(self, view: View) -> Compared:
         """Read a view whole, tell what differs from what was told, and what is no longer there."""
-        run = await self._in_thread(self._memory.last_run) + 1
-        began = self._context.clock()
-        since, complete, rows, told, refused = 0, False, 0, 0, 0
-        first = True
-        page = Page([], began, 0, True)
-        while not complete:
-            page = await self._from_books(partial(read_page, view, since, self._spec.page_rows, unversioned=first))
-            if first and page.rows and page.rows[0][-1] == 0:
-                self._unversioned[view.name] = began
-            news, bad = await self._tell(view, page.rows, page.as_of, run=run)
-            rows, told, refused = rows + len(page.rows), told + news, refused + bad
-            since, complete, first = page.next, page.complete, False
-        late = await self._from_books(partial(_late_keys, view, since))
-        await self._in_thread(partial(self._memory.saw, view.name, late, run))
-        vanished = await self._in_thread(partial(self._memory.vanished, view.name, run))
+        await self._remember()
+        whole = _Whole(self, view, await self._in_thread(self._memory.last_run) + 1)
+        await self._books.waited_out(lambda: whole.read(self._client, self._spec.page_rows))
+        if whole.unversioned:
+            self._unversioned[view.name] = whole.began
+        late = await self._from_books(partial(_late_keys, view, whole.reached))
+        await self._in_thread(partial(self._memory.saw, view.name, late, whole.run))
+        vanished = await self._in_thread(partial(self._memory.vanished, view.name, whole.run))
         for start in range(0, len(vanished), self._spec.page_rows):
-            part = vanished[start : start + self._spec.page_rows]
-            await self._publish([mapper.gone(view, row.body, page.as_of) for row in part])
-            await self._in_thread(partial(self._memory.forget, view.name, [row.key for row in part]))
-        await self._set(f"view.{view.name}", str(since))
-        found = Compared(rows, told, len(vanished), refused)
+            await self._tell_end(view, vanished[start : start + self._spec.page_rows], whole.as_of)
+        await self._set(f"view.{view.name}", str(whole.reached))
+        found = Compared(whole.rows, whole.told, len(vanished), whole.refused)
         self._context.logger.info(
             "hub.%s compared: %d rows, %d told, %d no longer there, %d refused", view.name, *found
         )
         return found
+
+    async def _tell_end(self, view: View, rows: Sequence[Seen], as_of: dt.datetime) -> None:
+        keys = [row.key for row in rows]
+        await self._publish([mapper.gone(view, row.key, row.body, as_of) for row in rows])
+        await self._store.waited_out(lambda: self._told.forget(view, keys))
+        await self._in_thread(partial(self._memory.forget, view.name, keys))
 
     async def refresh_account(self, code: str) -> list[Master]:
         """Read one customer now and tell it; what was told, nothing if the books have no such account.
@@ -160,13 +190,24 @@ class Reading:
     async def told(self, record: Account | Product) -> bool:
         """Whether the books themselves told of this code."""
         view = contract.ACCOUNTS if isinstance(record, Account) else contract.PRODUCTS
-        known = await self._in_thread(partial(self._memory.known, view.name, [record.code]))
-        return bool(known)
+        return await self._store.waited_out(lambda: self._told.holds(view, record.code))
 
-    async def _tell(self, view: View, rows: Sequence[Row], as_of: dt.datetime, *, run: int) -> tuple[int, int]:
+    async def tell(self, view: View, rows: Sequence[Row], as_of: dt.datetime, *, run: int) -> tuple[int, int]:
         """Publish what is news, remember all; how many were told and how many refused."""
         if not rows:
             return 0, 0
+        seen, records, letters = await self._in_thread(partial(self._understood, view, rows, as_of))
+        news = await self._in_thread(partial(self._memory.news, view.name, seen, by_version=view.counted))
+        if letters:
+            await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
+        await self._store.waited_out(lambda: self._told.note(view, seen, news))
+        await self._publish([records[place] for place in news.changed])
+        await self._in_thread(partial(self._memory.keep, view.name, seen, run))
+        return len(news.changed), len(letters)
+
+    def _understood(
+        self, view: View, rows: Sequence[Row], as_of: dt.datetime
+    ) -> tuple[list[Seen], list[Master], list[DeadLetter]]:
         seen, records, letters = [], [], []
         for row in rows:
             try:
@@ -174,14 +215,9 @@ class Reading:
             except UnknownPayload as error:
                 letters.append(self._letter(view, row, str(error)))
                 continue
-            seen.append(Seen(_key(view, row), mapper.body(item), int(row[-1])))
+            seen.append(Seen(mapper.key(view, row), mapper.body(item), int(row[-1])))
             records.append(item)
-        news = await self._in_thread(partial(self._memory.news, view.name, seen, by_version=view.counted))
-        if letters:
-            await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
-        await self._publish([records[place] for place in news])
-        await self._in_thread(partial(self._memory.keep, view.name, seen, run))
-        return len(news), len(letters)
+        return seen, records, letters
 
     async def _publish(self, records: Sequence[Master]) -> None:
         if records:
@@ -205,11 +241,39 @@ class Reading:
         return await asyncio.to_thread(work)
 
 
-def _key(view: View, row: Row) -> str:
-    """A row's key as the memory keeps it: ``212010006``, ``["1001","101",""]``."""
-    named = dict(zip(view.columns, row, strict=False))
-    parts = [str(named[name] or "") for name in view.key]
-    return parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
+class _Whole:
+    """Reading a view whole: where it has come to, also when the line breaks in between and it is begun again there."""
+
+    def __init__(self, reading: Reading, view: View, run: int) -> None:
+        self._reading = reading
+        self._view = view
+        self.run = run
+        self.began = self.as_of = reading.now()
+        self.reached = 0
+        """The row version below which everything was told."""
+        self.unversioned = False
+        self.rows = 0
+        self.told = 0
+        self.refused = 0
+
+    async def read(self, client: Client, size: int) -> None:
+        """Read and tell what is left. The next page is read while one is told. Raises ConnectorError."""
+        async with client.alone() as one:
+            pages = read_whole(self._view, self.reached, size)
+            following = asyncio.ensure_future(one.call(pages))
+            try:
+                while (page := await following) is not None:
+                    following = asyncio.ensure_future(one.call(pages))
+                    await self._take(page)
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    async def _take(self, page: Page) -> None:
+        told, refused = await self._reading.tell(self._view, page.rows, page.as_of, run=self.run)
+        self.unversioned = self.unversioned or bool(page.rows and page.rows[0][-1] == 0)
+        self.rows, self.told, self.refused = self.rows + len(page.rows), self.told + told, self.refused + refused
+        self.reached, self.as_of = page.next, page.as_of
 
 
 def horizon(link: Link) -> tuple[int, dt.datetime]:
@@ -222,29 +286,54 @@ def horizon(link: Link) -> tuple[int, dt.datetime]:
     raise Away("the books' clock stands still")
 
 
-def read_page(view: View, since: int, limit: int, link: Link, *, unversioned: bool = False) -> Page:
-    """One page from ``since`` on; with ``unversioned`` the rows without a version come first. A database that hasn't
-    come as far as ``since`` is an older one: then the page is empty and ``next`` lies before it."""
+def read_page(view: View, since: int, limit: int, link: Link) -> Page:
+    """One page from ``since`` on. A database that hasn't come as far as ``since`` is an older one: then the page is
+    empty and ``next`` lies before it."""
     until, as_of = horizon(link)
     if until < since:
         return Page([], as_of, 0, True)
-    rows = link.query(contract.unversioned(view.name, view.columns)) if unversioned else []
-    versioned = link.query(contract.changed(view.name, view.columns, since, until, limit))
-    if len(versioned) < limit:
-        return Page([*rows, *versioned], as_of, until, True)
-    last = versioned[-1][-1]
-    whole = [row for row in versioned if row[-1] < last]
+    rows = link.query(contract.changed(view.name, view.columns, since, until, limit))
+    if len(rows) < limit:
+        return Page(rows, as_of, until, True)
+    last = rows[-1][-1]
+    whole = [row for row in rows if row[-1] < last]
     if not whole:
         # More rows than a page changed at once: a change of what they all depend on.
         whole = link.query(contract.at_version(view.name, view.columns, last))
         last += 1
-    return Page([*rows, *whole], as_of, last, False)
+    return Page(whole, as_of, last, False)
+
+
+def read_whole(view: View, since: int, size: int) -> Callable[[Link], Page | None]:
+    """What to call again and again on one connection for the pages of everything from ``since`` on, from the beginning
+    also what has no row version; None after the last. All are of the moment before the first."""
+    begun: list[Iterator[Page]] = []
+
+    def following(link: Link) -> Page | None:
+        if not begun:
+            begun.append(_pages(view, since, size, link))
+        try:
+            return next(begun[0], None)
+        except BaseException:
+            begun.clear()  # called once more, it begins anew instead of seeming to be at its end
+            raise
+
+    return following
+
+
+def _pages(view: View, since: int, size: int, link: Link) -> Iterator[Page]:
+    until, as_of = horizon(link)
+    if not since and (rows := link.query(contract.unversioned(view.name, view.columns))):
+        yield Page(rows, as_of, 0, False)
+    for rows in link.pages(contract.changed(view.name, view.columns, since, until), size):
+        yield Page(rows, as_of, rows[-1][-1], False)
+    yield Page([], as_of, until, True)
 
 
 def _late_keys(view: View, version: int, link: Link) -> list[str]:
     rows = link.query(contract.beyond(view.name, view.key, version))
     keyed = View(view.name, view.record, dict.fromkeys(view.key, ""), view.key)
-    return [_key(keyed, row) for row in rows]
+    return [mapper.key(keyed, row) for row in rows]
 
 
 def _read_one(view: View, code: str, link: Link) -> Page:

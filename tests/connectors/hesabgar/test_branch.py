@@ -1,17 +1,23 @@
 """A branch: documents come in under its own source, answers and master data go out, over a line that comes and goes."""
 
-from collections.abc import Iterator
+import dataclasses
+import shutil
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from connectors.base import Outage
 from connectors.hesabgar import branch
+from connectors.hesabgar.client import Client
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Role
+from schemas.commands import Amend, Submit
 from schemas.documents import Document, Kind, Method, State
 from schemas.ids import document_id
 from schemas.master import Account
 from tests.connectors.conftest import Running, instance, until
 from tests.connectors.hesabgar.world import CUSTOMER, PRODUCT, World, spec_of
+from tests.connectors.recorder import Recorder
 
 SOURCE = "branch-karaj"
 
@@ -123,6 +129,101 @@ async def test_a_backlog_comes_in_a_few_at_a_time_and_whole(
             for own_id in entered:
                 await came_in(world, own_id, State.CLEARED)
     assert 5 <= most[0] <= 9
+
+
+async def test_what_is_entered_during_a_backlog_does_not_wait_behind_it(
+    world: World, karaj: HesabgarSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(branch, "UNDECIDED", 6)
+    incoming, recorder = by_hand(world, karaj)
+    waiting = [enter(karaj, f"k{number}") for number in range(30)]
+    assert not await incoming.look()
+    live = enter(karaj, "live")
+    karaj.run(
+        f"UPDATE dbo.STK_Doc SET Tozih = N'dearer' WHERE Kind = 'sales_invoice' AND DocNo = {number_of(waiting[0])}"
+    )
+    karaj.run(
+        f"UPDATE dbo.STK_Doc SET Tozih = N'late' WHERE Kind = 'sales_invoice' AND DocNo = {number_of(waiting[29])}"
+    )
+    assert not await incoming.look()
+    came = taken(recorder)
+    assert (live, 1, "") in came
+    assert (waiting[10], 1, "") not in came
+    while not await incoming.look():
+        pass
+    incoming.close()
+    came = taken(recorder)
+    assert came.index((waiting[0], 1, "")) < came.index((waiting[0], 2, "dearer"))
+    assert (waiting[29], 1, "late") in came
+    assert sorted(came) == sorted({*came})
+    assert len(came) == 30 + 2
+
+
+def number_of(own_id: str) -> str:
+    return own_id.rpartition("/")[2]
+
+
+class ByHand(branch.Incoming):
+    """A branch's documents, read when told; everything sent is decided at once."""
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def by_hand(world: World, karaj: HesabgarSimulator) -> tuple[ByHand, Recorder]:
+    recorder = Recorder()
+    context = dataclasses.replace(world.context("karaj"), publisher=recorder)
+    spec = spec_of(karaj, role=Role.BRANCH, source=SOURCE)
+    outage = Outage("it", context.logger)
+    return ByHand(spec, context, Client(spec), outage, outage, Decided()), recorder
+
+
+class Decided(branch.Undecided):
+    def sent(self, identities: Sequence[object]) -> None:
+        pass
+
+
+def taken(recorder: Recorder) -> list[tuple[str, int, str]]:
+    return [
+        (command.source_id, command.revision, command.document.note)
+        for command in recorder.published
+        if isinstance(command, Submit | Amend)
+    ]
+
+
+async def test_elsewhere_without_its_files_a_branch_goes_on_with_the_next_revision(
+    world: World, karaj: HesabgarSimulator
+) -> None:
+    incoming, recorder = by_hand(world, karaj)
+    sold = enter(karaj, "a")
+    await incoming.look()
+    incoming.close()
+    karaj.run("UPDATE dbo.STK_Doc SET Tozih = N'تلفنی' WHERE Kind = 'sales_invoice'")
+    elsewhere, again = by_hand(world, karaj)
+    shutil.rmtree(world.context("karaj").data, ignore_errors=True)
+    await elsewhere.look()
+    elsewhere.close()
+    assert taken(recorder) + taken(again) == [(sold, 1, ""), (sold, 2, "تلفنی")]
+
+
+async def test_what_may_have_been_sent_before_a_crash_is_sent_once_more_before_what_it_became(
+    world: World, karaj: HesabgarSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming, recorder = by_hand(world, karaj)
+    sold = enter(karaj, "a")
+
+    async def crash(_commands: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(recorder, "documents", crash)
+        with pytest.raises(RuntimeError):
+            await incoming.look()
+    karaj.run("UPDATE dbo.STK_Doc SET Tozih = N'تلفنی' WHERE Kind = 'sales_invoice'")
+    await incoming.look()
+    await incoming.look()
+    incoming.close()
+    assert taken(recorder) == [(sold, 1, ""), (sold, 2, "تلفنی")]
 
 
 async def test_a_line_that_goes_loses_nothing_either_way(world: World, karaj: HesabgarSimulator) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime as dt
+import shutil
 import time
 from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -86,6 +88,66 @@ async def test_a_compare_finds_what_is_gone_and_what_was_changed_unseen(world: W
     assert found.told == 0
     after = (Counter(await world.around.master()) - Counter(before)).elements()
     assert all(isinstance(record, Stock) and record.on_hand == 0 for record in after)
+
+
+async def test_elsewhere_without_its_files_what_is_gone_is_noticed_all_the_same(world: World) -> None:
+    connector = world.by_hand(page_rows=10)
+    await connector.reading.look()
+    connector.client.close()
+    connector.reading.close()
+    shutil.rmtree(connector.context.data)
+    before = await world.around.master()
+    [(code,)] = world.sim.query("SELECT KalaCode FROM dbo.STK_Kala WHERE KalaID = 5")
+    world.sim.run("DELETE FROM dbo.STK_Mojoodi WHERE KalaID = 5; DELETE FROM dbo.STK_Kala WHERE KalaID = 5")
+    elsewhere = world.by_hand(page_rows=10)
+    products = await elsewhere.reading.compare(contract.PRODUCTS)
+    stock = await elsewhere.reading.compare(contract.STOCK)
+    again = await elsewhere.reading.compare(contract.STOCK)
+    elsewhere.client.close()
+    elsewhere.reading.close()
+    assert (products.told, products.gone) == (0, 1)
+    assert stock.gone > 0
+    assert (again.told, again.gone) == (0, 0)
+    after = list((Counter(await world.around.master()) - Counter(before)).elements())
+    [gone] = [record for record in after if isinstance(record, Product)]
+    assert (gone.code, gone.active) == (code, False)
+    assert gone.name
+    assert {record.on_hand for record in after if isinstance(record, Stock) and record.product == code} == {Decimal(0)}
+
+
+async def test_a_line_that_breaks_during_a_compare_goes_on_where_it_was(world: World) -> None:
+    connector = world.by_hand(page_rows=10)
+    whole = connector.reading.tell
+    broken = []
+
+    async def tell(*arguments: Any, **options: Any) -> tuple[int, int]:
+        if not broken:
+            broken.append(True)
+            world.sim.away()
+            world.sim.back()
+        return await whole(*arguments, **options)
+
+    connector.reading.tell = tell  # type: ignore[method-assign]
+    found = await connector.reading.compare(contract.ACCOUNTS)
+    connector.client.close()
+    connector.reading.close()
+    [(count,)] = world.sim.query("SELECT COUNT(*) FROM hub.accounts")
+    assert (found.told, found.gone) == (count, 0)
+    assert count <= found.rows <= count + 20
+
+
+async def test_who_reads_everything_slowly_holds_up_no_posting(world: World) -> None:
+    connector = world.by_hand(page_rows=1)
+    async with connector.client.alone() as one:
+        pages = reading.read_whole(contract.STOCK, 0, 1)
+        first = await one.call(pages)
+        assert first is not None
+        await connector.client.query(post("meanwhile", 5))
+        rest = []
+        while (page := await one.call(pages)) is not None:
+            rest += page.rows
+    connector.client.close()
+    assert all(row[3] != 42 for row in rest if row[0] == PRODUCT and row[1] == "01" and not row[2])
 
 
 async def test_a_row_that_cannot_be_understood_goes_to_the_dead_letters_and_the_rest_goes_on(world: World) -> None:
