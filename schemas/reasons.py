@@ -183,6 +183,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "در انتظار ثبت؛ حسابگر در دسترس نیست: {why}",
         "waits to be posted; the books can't take it now: {why}",
     ),
+    "posting_waits_since": (
+        "در انتظار ثبت؛ حسابگر از {since} در دسترس نیست: {why}",
+        "waits to be posted; since {since} the books can't take it: {why}",
+    ),
     "posting_failed": (
         "حسابگر سند را نپذیرفت: {message} ({number})",
         "the books refused the document: {message} ({number})",

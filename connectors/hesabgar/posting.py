@@ -26,6 +26,7 @@ from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client, Refused, Undone
 from connectors.hesabgar.spec import Spec
+from connectors.hesabgar.waiting import Waiting
 from schemas.commands import PostingFailed, PostingSucceeded
 from schemas.documents import Document, State
 from schemas.events import DocumentEvent
@@ -118,6 +119,7 @@ class Poster:
         self._next_at = 0.0
         self._caught_up = False
         self._answered: dict[UUID, int] = {}
+        self._wait = Waiting(context)
         self._rights = Outage(f"the right to post to {client.server}", context.logger)
         self.posted = 0
         self.failed = 0
@@ -140,6 +142,7 @@ class Poster:
             while True:
                 await self._catch_up(reader)
                 await self._work(reader)
+                await self._wait.tell(self._rights.reason or self._books.reason or self._gate.why)
 
     async def _catch_up(self, reader: Reader[DocumentEvent]) -> None:
         """Take in everything there is, for what came after a posting may say that it is over. After the start not for

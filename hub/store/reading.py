@@ -6,20 +6,25 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from hub.store import deciding
 from hub.store.pool import Store
-from schemas import codec
-from schemas.documents import Document
+from schemas import codec, waits
+from schemas.documents import Document, State
 from schemas.events import DocumentEvent
 from schemas.ledger import Needs, Snapshot
+from schemas.waits import Wait
 
-_DOCUMENTS = """
-select d.event
+_DOCUMENTS = f"""
+select d.event, r.value
 from documents x
 join decisions d on d.document_id = x.id and d.step = x.step and not d.refused
-where {where}
+left join connector_records r on x.state = '{State.POSTING}' and r.instance = d.event ->> 'actor'
+    and r.bucket = '{waits.BUCKET}' and r.key = '{waits.KEY}'
+where {{where}}
 order by x.received_at desc, x.id desc
-limit {limit}
+limit {{limit}}
 """
 
 _STOCK = """
@@ -77,8 +82,16 @@ class StockRow(NamedTuple):
 async def document(store: Store, document_id: UUID) -> Document | None:
     """A document as it now is."""
     async with store.connection() as connection:
-        event = await connection.fetchval(_DOCUMENTS.format(where="x.id = $1", limit=1), document_id)
-    return codec.decode_event(event.encode()).document if event else None
+        row = await connection.fetchrow(_DOCUMENTS.format(where="x.id = $1", limit=1), document_id)
+    return _document(row) if row else None
+
+
+def _document(row: Any) -> Document | None:
+    """A document as it now is; if it waits to be posted, with what it waits for."""
+    document = codec.decode_event(row[0].encode()).document
+    if document is None or row[1] is None:
+        return document
+    return msgspec.json.decode(row[1], type=Wait).shown_on(document)
 
 
 async def find_document(store: Store, source: str | None, source_id: str) -> list[UUID]:
@@ -141,8 +154,7 @@ async def documents(store: Store, wanted: DocumentFilter, limit: int) -> list[Do
     query = _DOCUMENTS.format(where=" and ".join(conditions), limit=int(limit))
     async with store.connection() as connection:
         rows = await connection.fetch(query, *values)
-    found = (codec.decode_event(row[0].encode()).document for row in rows)
-    return [document for document in found if document is not None]
+    return [document for row in rows if (document := _document(row)) is not None]
 
 
 async def stock(store: Store, wanted: StockFilter, limit: int) -> list[StockRow]:

@@ -13,6 +13,9 @@ import pytest
 from connectors.hesabgar import build
 from connectors.hesabgar.posting import OTHER_REVISION
 from connectors.hesabgar.simulator import FaultKind
+from hub.store import reading
+from hub.store.reading import DocumentFilter
+from schemas import waits
 from schemas.documents import Kind, Method, State
 from tests.connectors.conftest import until
 from tests.connectors.hesabgar.world import PRODUCT, World
@@ -90,16 +93,33 @@ async def test_while_the_books_are_away_documents_wait_with_the_reason_and_are_t
         identities = []
         for _ in range(9):
             identities.append(await world.send())
-            waiting = await world.comes_to(identities[-1], State.POSTING)
+            await world.comes_to(identities[-1], State.POSTING)
             await until(lambda: any("is away" in message for message in caplog.messages))
-        assert [why.code for why in waiting.reasons] == ["posting_waits"]
-        assert "can't be reached" in waiting.reasons[0].en
+        for identity in identities:
+            await until(lambda: waits_since(world, identity))  # noqa: B023
         assert world.sim.query("SELECT 1 FROM hub.outcome") == []
         world.sim.back()
         await posted_once(world, identities)
+        await until(lambda: nothing_waits(world))
     assert [external_id for external_id, _ in world.outcomes()] == [str(identity) for identity in identities]
     told = [message for message in caplog.messages if message.startswith("Hesabgar at")]
     assert [message.endswith("is back") for message in told] == [False, True]
+
+
+async def waits_since(world: World, identity: UUID) -> bool:
+    document = await world.document(identity)
+    [listed] = [
+        each
+        for each in await reading.documents(world.around.store, DocumentFilter(state="posting"), 100)
+        if each.id == identity
+    ]
+    assert document is not None
+    assert listed.reasons == document.reasons
+    return [why.code for why in document.reasons] == ["posting_waits_since"] and "UTC" in document.reasons[0].en
+
+
+async def nothing_waits(world: World) -> bool:
+    return not await world.context().records.get(waits.BUCKET, [waits.KEY])
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.DROP_BEFORE_COMMIT, FaultKind.DROP_AFTER_COMMIT])
