@@ -184,10 +184,14 @@ async def test_a_site_is_set_up_from_nothing_with_the_commands(
         assert "For a person to decide: stock_movements, documents, document_lines, groups." in err
         code, out, _ = await hub("hesabgar", "scripts", "main", "--mapping", "site.toml", "--output", "out")
         files = [tmp_path / each for each in out.split()]
-        assert [file.name for file in files] == ["1-install.sql", "2-views.sql", "3-login.sql"]
+        assert [file.name for file in files] == ["1-install.sql", "2-views.sql", "3-login.sql", "site_template.sql"]
         assert all(file.stat().st_mode & 0o077 == 0 for file in files)
         for file in files:
             bare.run(file.read_text(encoding="utf-8-sig"))
+        files[-1].write_text("the site's own", encoding="utf-8")
+        _, out, _ = await hub("hesabgar", "scripts", "main", "--mapping", "site.toml", "--output", "out")
+        assert out.splitlines()[-1].endswith("site_template.sql is left as it is")
+        assert files[-1].read_text(encoding="utf-8") == "the site's own"
         code, out, _ = await hub("hesabgar", "check", "main")
         assert code == 0, out
         assert "note  views: hub.documents has no row" in out

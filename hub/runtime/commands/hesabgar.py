@@ -182,6 +182,12 @@ def scripts(config: Config, args: Namespace) -> int:
     ):
         _write(directory / name, text)
         show(screen(), str(directory / name))
+    own = directory / "site_template.sql"
+    if own.exists():
+        show(screen(), f"{own} is left as it is")
+    else:
+        _write(own, sql.script("site_template"))
+        show(screen(), str(own))
     return 0
 
 

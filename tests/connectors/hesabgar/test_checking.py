@@ -209,6 +209,18 @@ async def test_a_reader_may_not_post_unless_nothing_is_posted(sim: HesabgarSimul
     assert "the login may not EXECUTE hub.post_account" in branch
 
 
+async def test_the_login_we_make_is_enough_for_a_branch_and_for_a_branch_nothing_less(sim: HesabgarSimulator) -> None:
+    branch: dict[str, Any] = {"role": Role.BRANCH, "login": "karaj", "password": Secret("Karaj-1405")}
+    sim.run(sql.login_script("karaj", "Karaj-1405"))
+    told = {finding.subject: finding for finding in await found(sim, **branch)}
+    assert not [finding.en for finding in told.values() if finding.wrong]
+    assert told["rights"].en == "what the hub needs and nothing else"
+    for procedure in ("put_answer", "post_account", "post_product"):
+        sim.run(f"DENY EXECUTE ON OBJECT::hub.{procedure} TO karaj")
+        assert (await only_wrong(sim, **branch)).en == f"the login may not EXECUTE hub.{procedure}"
+        sim.run(f"GRANT EXECUTE ON OBJECT::hub.{procedure} TO karaj")
+
+
 # --- the build, and the connection
 
 

@@ -72,11 +72,11 @@ def test_what_makes_no_sense_is_told_by_field(view: contract.View, values: dict[
 
 def test_what_vanished_is_switched_off_or_empty() -> None:
     later = AS_OF + dt.timedelta(hours=1)
-    account = mapper.gone(contract.ACCOUNTS, mapper.body(Account("1", "n")), later)
+    account = mapper.gone(contract.ACCOUNTS, "1", mapper.body(Account("1", "n")), later)
     assert account == Account("1", "n", active=False)
-    stock = mapper.gone(contract.STOCK, mapper.body(Stock("P", "01", Decimal(5), AS_OF)), later)
-    assert stock == Stock("P", "01", Decimal(0), later)
-    assert mapper.gone(contract.FINANCE, mapper.body(Finance("1", AS_OF, direct=5)), later) == Finance("1", later)
+    key = mapper.key(contract.STOCK, ("كالا۱", "01", None, Decimal(5), 7))
+    assert mapper.gone(contract.STOCK, key, b"", later) == Stock("کالا1", "01", Decimal(0), later)
+    assert mapper.gone(contract.FINANCE, "1", b"", later) == Finance("1", later)
 
 
 def document(**changes: Any) -> Document:
