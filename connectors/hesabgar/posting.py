@@ -7,7 +7,8 @@ answers PostingSucceeded or PostingFailed; only when Kafka has that, the event i
 - the books' own memory, ``hub.outcome``: a document's id is its external id there, and a second call answers what the
   first did. So a crash after the posting, or a connection that broke before its answer came, is mended by asking
   again;
-- ids of commands are derived from the step of the event, so an answer given twice is one answer.
+- ids of commands are derived from the step of the event, so an answer given twice is one answer;
+- a refusal is kept until it is decided (:mod:`connectors.hesabgar.refusals`), so nobody asks for the same again.
 
 When the books are away nothing is counted against a document: it waits, and so do all. When they answer, but fail on
 one document, that one is tried again after the others, with pauses that double, and after ``tries`` it is failed in
@@ -25,6 +26,7 @@ from connectors.base import ConnectorError, Context, Outage, Reader, Rejected, R
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client, Refused, Undone
+from connectors.hesabgar.refusals import Refusals
 from connectors.hesabgar.spec import Spec
 from connectors.hesabgar.waiting import Waiting
 from schemas.commands import PostingFailed, PostingSucceeded
@@ -119,6 +121,7 @@ class Poster:
         self._next_at = 0.0
         self._caught_up = False
         self._answered: dict[UUID, int] = {}
+        self._refusals = Refusals(context)
         self._wait = Waiting(context)
         self._rights = Outage(f"the right to post to {client.server}", context.logger)
         self.posted = 0
@@ -138,6 +141,7 @@ class Poster:
 
     async def run(self) -> None:
         """Until cancelled."""
+        await self._refusals.load()
         async with self._context.events.documents("post", self._wanted, window=WINDOW) as reader:
             while True:
                 await self._catch_up(reader)
@@ -167,6 +171,7 @@ class Poster:
     async def _absorb(self, reader: Reader[DocumentEvent], seconds: float) -> bool:
         """Take in what came; whether anything did."""
         events = await self._bus.waited_out(lambda: reader.read(seconds))
+        await self._refusals.passed(events)
         done = []
         for event in events:
             known = self._waiting.get(event.document_id)
@@ -244,6 +249,8 @@ class Poster:
         done: Sequence[_Waiting],
         reader: Reader[DocumentEvent],
     ) -> None:
+        both = zip(done, answers, strict=True)
+        await self._refusals.keep((each.event, answer) for each, answer in both if isinstance(answer, PostingFailed))
         await self._bus.waited_out(lambda: self._context.publisher.documents(answers))
         for waiting in done:
             self._remember(waiting.event)
@@ -260,6 +267,8 @@ class Poster:
         """The answer to a document; None if it has to be tried again."""
         event = waiting.event
         assert event.document is not None
+        if (told := self._refusals.of(event)) is not None:
+            return told
         try:
             posted = await post_document(self._client, event.document, self._spec)
         except Refused as refusal:

@@ -1,25 +1,34 @@
 """Posting to a simulated Hesabgar: once each, whatever breaks."""
 
 import asyncio
+import dataclasses
 import logging
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from connectors.base import Wanted
 from connectors.hesabgar import build
-from connectors.hesabgar.posting import OTHER_REVISION
+from connectors.hesabgar.connector import Connector
+from connectors.hesabgar.posting import OTHER_REVISION, POSTING
 from connectors.hesabgar.simulator import FaultKind
 from hub.store import reading
 from hub.store.reading import DocumentFilter
 from schemas import waits
+from schemas.commands import PostingFailed
 from schemas.documents import Kind, Method, State
+from schemas.events import DocumentEvent
 from tests.connectors.conftest import until
-from tests.connectors.hesabgar.world import PRODUCT, World
+from tests.connectors.hesabgar.world import PRODUCT, World, spec_of
 from tests.connectors.hesabgar.world import request as document_request
+from tests.connectors.recorder import Recorder
 from tests.runtime.dev_helpers import environment
 
 
@@ -202,6 +211,49 @@ async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(
         assert failed.posting is not None
         assert failed.posting.error_number == OTHER_REVISION
         assert "7" in (failed.posting.error or "")
+
+
+class Again:
+    """Events as Kafka gives them after a crash: this one once more, whatever was acknowledged."""
+
+    def __init__(self, event: DocumentEvent) -> None:
+        self._events = [event]
+
+    @asynccontextmanager
+    async def documents(self, _purpose: str, _wanted: Wanted, *, window: int = 1_000) -> AsyncIterator["Again"]:
+        yield self
+
+    async def read(self, seconds: float) -> Sequence[DocumentEvent]:
+        events, self._events = self._events, []
+        if not events:
+            await asyncio.sleep(seconds)
+        return events
+
+    async def ack(self, _messages: Sequence[DocumentEvent]) -> None:
+        pass
+
+
+async def test_a_refusal_that_comes_again_before_it_is_decided_is_told_again_and_not_asked_again(world: World) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+        identity = await world.send()
+        await world.comes_to(identity, State.CLEARED)
+    [*_, cleared] = await reading.history(world.around.store, identity)
+    event = msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1)
+    fault = world.sim.fault(FaultKind.ERROR, on="post_document", number=50_104, message="too little")
+    recorder = Recorder()
+    for times in (1, 2):
+        context = dataclasses.replace(world.context(), publisher=recorder, events=Again(event))  # type: ignore[arg-type]
+        connector = Connector(spec_of(world.sim), context)
+        posting = asyncio.create_task(connector.poster.run())
+        await until(lambda: len(recorder.published) == times)  # noqa: B023
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+        connector.client.close()
+    told, again = recorder.published
+    assert isinstance(told, PostingFailed)
+    assert again == told
+    assert (fault.times, world.outcomes()) == (0, [])
 
 
 async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(world: World) -> None:
