@@ -102,6 +102,11 @@ async def topic_prefix(kafka: KafkaServer) -> AsyncIterator[str]:
     """A prefix no other test has ("t1a2b3c4."); topics that begin with it are deleted afterwards."""
     prefix = f"t{secrets.token_hex(4)}."
     yield prefix
+    await topics_gone(kafka, prefix)
+
+
+async def topics_gone(kafka: KafkaServer, prefix: str) -> None:
+    """Delete the topics that begin with a prefix."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:

@@ -199,6 +199,8 @@ def _faults_of_file(root: Path) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, PermissionError) as error:
+        if not root.is_dir():
+            raise Retryable(f"{root}: {error.strerror}") from error
         raise Rejected(f"it can't be read or moved: {error.strerror}") from error
     except OSError as error:
         raise Retryable(f"{root}: {error.strerror or error}") from error

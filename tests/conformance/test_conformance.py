@@ -1,0 +1,127 @@
+"""Every connector there is, held to every rule that concerns it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import base
+from connectors.base import ConnectorKind
+from schemas.secret import Secret
+from tests.conformance import kinds, samples
+from tests.conformance.harness import Fault, Part
+from tests.conformance.kinds import Nobody, Subject
+from tests.conformance.rules import RULES, Rule
+from tests.conformance.stage import Stage
+from tests.conformance.surroundings import Real
+from tests.conformance.waivers import WAIVERS
+
+KINDS = base.discover()
+
+
+def driven() -> Iterator[Subject]:
+    """The connectors that have an adapter, and the sample; of the others a test of its own complains."""
+    for kind in KINDS.values():
+        try:
+            yield kinds.subject(kind)
+        except Exception:
+            continue
+    yield samples.subject(samples.GOOD)
+
+
+SUBJECTS = list(driven())
+
+
+def test_there_are_connectors_and_finding_none_fails() -> None:
+    assert KINDS
+    with pytest.raises(Nobody, match="no connector"):
+        kinds.subjects({})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_says_how_it_is_driven(kind: str) -> None:
+    assert kinds.subject(KINDS[kind]).adapter.fixtures()
+
+
+def test_a_connector_without_adapter_fails() -> None:
+    files = KINDS["files"]
+    with pytest.raises(Nobody, match="stranger has no"):
+        kinds.subject(ConnectorKind("stranger", files.spec, files.connector, files.readme))
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.kind.name)
+async def test_what_it_does_without_is_said_and_true(subject: Subject, tmp_path: Path) -> None:
+    without = subject.adapter.without
+    assert all(reason.strip() for reason in without.values())
+    async with subject.adapter.world(tmp_path) as world:
+        values = [getattr(world.spec, name) for name in world.spec.__struct_fields__]
+        has_login = any(isinstance(value, Secret) for value in values)
+        assert not (has_login and Part.LOGIN in without), "it has a secret, so it has a login"
+        assert Part.LOGIN in without or world.wrong is not None, "the world gives no spec with wrong credentials"
+    if Part.TAKING in without and subject.kind.spec.emits:
+        assert subject.kind.receiver is not None, "it emits something and neither takes it in nor is called"
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule"),
+    [
+        pytest.param(subject, rule, id=f"{subject.kind.name}-{rule.name}")
+        for subject in SUBJECTS
+        for rule in RULES.values()
+        if rule.concerns(subject)
+    ],
+)
+async def test_it_keeps_the_rule(
+    subject: Subject, rule: Rule, real: Real, elsewhere: Mapping[str, Mapping[str, Any]], tmp_path: Path
+) -> None:
+    stage = Stage(subject, real, tmp_path, elsewhere[type(subject.adapter).__module__])
+    waived = WAIVERS.get(subject.kind.name, {}).get(rule.name)
+    if waived is None:
+        await rule.check(stage)
+        return
+    try:
+        await rule.check(stage)
+    except Exception:
+        pass
+    else:
+        pytest.fail(f"waivers.py: {subject.kind.name} keeps {rule.name} by now; take its waiver out")
+
+
+def stale(waivers: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Waivers of no connector, of no rule, of a rule that isn't asked, or without a reason."""
+    concerned = {subject.kind.name: {r.name for r in RULES.values() if r.concerns(subject)} for subject in SUBJECTS}
+    return [
+        f"{kind}: {rule}"
+        for kind, rules in waivers.items()
+        for rule, reason in rules.items()
+        if rule not in concerned.get(kind, set()) or not reason.strip()
+    ]
+
+
+def test_waivers_are_of_connectors_and_rules_there_are() -> None:
+    assert stale(WAIVERS) == []
+
+
+@pytest.mark.parametrize(
+    "waivers",
+    [
+        {"stranger": {"mapper_is_pure": "why"}},
+        {"files": {"no_such_rule": "why"}},
+        {"files": {"receiver_survives_anything": "it has no receiver"}},
+        {"files": {"mapper_is_pure": " "}},
+    ],
+)
+def test_a_waiver_of_nothing_is_seen(waivers: Mapping[str, Mapping[str, str]]) -> None:
+    assert len(stale(waivers)) == 1
+
+
+def test_every_rule_says_what_it_holds_and_why() -> None:
+    for rule in RULES.values():
+        assert len((rule.check.__doc__ or "").split()) >= 15, rule.name
+
+
+def test_every_fault_is_expected_as_something() -> None:
+    from tests.conformance.rules.speech import OURS
+
+    assert set(OURS) == set(Fault)
