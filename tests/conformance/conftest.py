@@ -21,7 +21,7 @@ from tests.conftest import KafkaServer, dsn_of, execute, topics_gone
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def real(kafka: KafkaServer, postgres: Any, template_database: str) -> AsyncIterator[Real]:
     """Topics and a database of the suite's own, for all its rules."""
     prefix, name = f"t{secrets.token_hex(4)}.", f"test_{secrets.token_hex(6)}"
