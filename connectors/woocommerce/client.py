@@ -290,7 +290,7 @@ class Client:
         elif self._keys_in_query:
             given |= {"consumer_key": self._key.reveal(), "consumer_secret": self._secret.reveal()}
         else:
-            headers["Authorization"] = aiohttp.BasicAuth(self._key.reveal(), self._secret.reveal()).encode()
+            headers["Authorization"] = aiohttp.encode_basic_auth(self._key.reveal(), self._secret.reveal())
         url = f"{address}?{_query(given)}" if given else address
         try:
             async with self._opened().request(
@@ -317,11 +317,13 @@ class Client:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            connections = aiohttp.TCPConnector(ssl=self._tls, limit=4, force_close=not self._encrypted)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls, limit=4),
+                connector=connections,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
                 headers={"User-Agent": "Peyvand"},
+                middlewares=() if self._encrypted else (_once,),
             )
         return self._session
 
@@ -421,6 +423,17 @@ class Client:
         for each in (self._key, self._secret):
             words = words.replace(each.reveal(), "***") if each.reveal() else words
         return " ".join(words.split())[:_MAX_WORDS]
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp sends what can be repeated a second time, by itself, when the connection breaks. A signature holds but
+    once, and a shop that has seen it would call the second one forged."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(type(error).__name__) from error
 
 
 def oauth_signature(method: str, address: str, parameters: Mapping[str, str], secret: Secret) -> str:

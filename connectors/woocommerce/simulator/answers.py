@@ -150,9 +150,7 @@ def _sold(shop: Shop, doc: Doc, path: str) -> Doc:
     return {
         "permalink": f"/?p={doc['id']}",
         "global_unique_id": "",
-        "date_on_sale_from_gmt": None,
-        "date_on_sale_to_gmt": None,
-        **_shown(shop, doc, path),
+        **_shown(shop, {"date_on_sale_from_gmt": None, "date_on_sale_to_gmt": None, **doc}, path),
         "on_sale": bool(doc["sale_price"]),
         "stock_quantity": None if stock is None else _number(stock),
         "backorders_allowed": doc["backorders"] != "no",

@@ -108,7 +108,7 @@ class Api:
         if response is None:
             assert request.transport is not None
             request.transport.abort()
-            raise ConnectionResetError
+            return web.Response()
         return response
 
     async def _struck(self, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse | None:
