@@ -62,8 +62,8 @@ async def errors_are_ours(stage: Stage) -> None:
         for fault, expected in OURS.items():
             if fault in stage.adapter.without:
                 continue
-            life = await scene.life()
             async with scene.world.fault(fault):
+                life = await scene.life()
                 error = await _asked(scene, life, life.connector())
             names = " or ".join(each.__name__ for each in expected)
             require(isinstance(error, expected), f"{fault} is to become {names}, it is {error!r}")
@@ -198,7 +198,8 @@ async def _heard(stage: Stage, scene: Scene) -> AsyncIterator[str]:
     for fault in Fault:
         if fault not in stage.adapter.without:
             async with world.fault(fault):
-                yield _told(await _asked(scene, life, life.connector()))
+                failing = await scene.life()
+                yield _told(await _asked(scene, failing, failing.connector()))
     if Part.TAKING not in stage.adapter.without:
         with suppress(Broken):  # whether it works is another rule's business
             await _works(scene, life)

@@ -28,8 +28,7 @@ class Till(World):
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        milliseconds = dt.timedelta(milliseconds=1)
-        self.spec = Spec(port=desk.port, token=Secret(TOKEN), poll=5 * milliseconds, timeout=100 * milliseconds)
+        self.spec = Spec(port=desk.port, token=Secret(TOKEN), poll=dt.timedelta(milliseconds=5))
         self.wrong = msgspec.structs.replace(self.spec, token=Secret("another-token"))
 
     async def produce(self) -> Wanted:
@@ -41,9 +40,13 @@ class Till(World):
 
     @asynccontextmanager
     async def fault(self, fault: Fault) -> AsyncIterator[None]:
+        patient = self.spec
+        if fault is Fault.SILENT:
+            self.spec = msgspec.structs.replace(patient, timeout=dt.timedelta(milliseconds=50))
         self.desk.fault = fault
         yield
         self.desk.fault = None
+        self.spec = patient
 
     async def ask(self, connector: Connector[Any]) -> None:
         assert isinstance(connector, till.Connector)
