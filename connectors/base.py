@@ -27,6 +27,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -47,6 +48,9 @@ from schemas.visits import Visit
 
 STOP_SECONDS = 5.0
 """How long a connector may take to start, and to end after it was cancelled."""
+
+ENTRY_POINTS = "peyvand.connectors"
+"""The group in which a package of someone else's names its connector: ``kiosk = "kiosk"``."""
 
 MAX_REASON = 2_000
 """Characters of a dead letter's reason; what is longer is cut."""
@@ -472,21 +476,30 @@ class ConnectorKind:
 
 
 def discover() -> dict[str, ConnectorKind]:
-    """Every connector there is, by its folder's name: the folders beside this file that have a ``spec.py``.
+    """Every connector there is, by its name: the folders beside this file that have a ``spec.py``, and the packages
+    installed beside the hub that an entry point of the group :data:`ENTRY_POINTS` names.
 
-    Raises AttributeError or ImportError for a folder that doesn't keep to the file names of the contract.
+    Raises AttributeError or ImportError for one that doesn't keep to the file names of the contract, ValueError for two
+    of one name.
     """
     here = Path(__file__).parent
-    kinds = (_kind(folder) for folder in sorted(here.iterdir()) if (folder / "spec.py").is_file())
-    return {kind.name: kind for kind in kinds}
+    packages = {
+        path.name: f"{__package__}.{path.name}" for path in sorted(here.iterdir()) if (path / "spec.py").is_file()
+    }
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        if packages.setdefault(entry.name, entry.value) != entry.value:
+            raise ValueError(f"two connectors are named {entry.name}: {packages[entry.name]} and {entry.value}")
+    return {name: kind_in(package, name) for name, package in packages.items()}
 
 
-def _kind(folder: Path) -> ConnectorKind:
-    package = f"{__package__}.{folder.name}"
+def kind_in(package: str, name: str) -> ConnectorKind:
+    """The connector whose files are the modules of a package. Raises as :func:`discover` does."""
+    spec = importlib.import_module(f"{package}.spec")
+    folder = Path(str(spec.__file__)).parent
     receives = (folder / "receiver.py").is_file()
     return ConnectorKind(
-        name=folder.name,
-        spec=importlib.import_module(f"{package}.spec").Spec,
+        name=name,
+        spec=spec.Spec,
         connector=importlib.import_module(f"{package}.connector").Connector,
         readme=folder / "README.md",
         receiver=importlib.import_module(f"{package}.receiver").Receiver if receives else None,

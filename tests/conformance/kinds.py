@@ -1,6 +1,7 @@
 """The connectors there are, and each one's adapter."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from connectors.base import ConnectorKind
 from tests.conformance.harness import Adapter
 
 TESTS = "tests.connectors"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+"""Connectors that aren't the hub's own. Here they can be imported as if they were installed."""
+
+sys.path.append(str(EXAMPLES))
 
 
 class Nobody(Exception):
@@ -26,9 +31,15 @@ class Subject:
     package: str
 
 
+def every() -> dict[str, ConnectorKind]:
+    """The hub's own connectors and the examples, by name."""
+    names = [folder.name for folder in sorted(EXAMPLES.iterdir()) if (folder / "spec.py").is_file()]
+    return base.discover() | {name: base.kind_in(name, name) for name in names}
+
+
 def subjects(kinds: Mapping[str, ConnectorKind] | None = None) -> list[Subject]:
     """Every connector, by name. Raises :exc:`Nobody` if there is none, or one without adapter."""
-    found = base.discover() if kinds is None else kinds
+    found = every() if kinds is None else kinds
     if not found:
         raise Nobody("no connector was found beside connectors/base.py")
     return [subject(kind) for kind in found.values()]
@@ -36,7 +47,7 @@ def subjects(kinds: Mapping[str, ConnectorKind] | None = None) -> list[Subject]:
 
 def subject(kind: ConnectorKind) -> Subject:
     """A connector with its adapter. Raises :exc:`Nobody`."""
-    return Subject(kind, adapter(kind.name), kind.readme.parent, f"connectors.{kind.name}")
+    return Subject(kind, adapter(kind.name), kind.readme.parent, kind.spec.__module__.rpartition(".")[0])
 
 
 def adapter(kind: str) -> Adapter:

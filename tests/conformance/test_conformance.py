@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from connectors import base
 from connectors.base import ConnectorKind
 from schemas.secret import Secret
 from tests.conformance import kinds, samples
@@ -17,7 +16,7 @@ from tests.conformance.stage import Broken, Stage
 from tests.conformance.surroundings import Memory, Real
 from tests.conformance.waivers import WAIVERS
 
-KINDS = base.discover()
+KINDS = kinds.every()
 
 
 def driven() -> Iterator[Subject]:

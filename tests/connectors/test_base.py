@@ -124,6 +124,36 @@ def test_every_connector_is_found_and_complete() -> None:
         assert all(setting.type.extra_json_schema["description"] for setting in settings_of(kind.spec))
 
 
+def installed(directory: Path, entry: str) -> None:
+    """A package somebody installed beside the hub, as installers leave it."""
+    info = directory / "stand-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stand\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{base.ENTRY_POINTS}]\n{entry}\n")
+
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def test_a_connector_installed_beside_the_hub_is_found_and_the_example_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    assert "kiosk" not in base.discover()
+    installed(tmp_path, "kiosk = kiosk")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = base.discover()["kiosk"]
+    assert (found.readme, found.receiver) == (EXAMPLES / "kiosk" / "README.md", None)
+    assert settings_table(found.spec) in found.readme.read_text("utf-8")
+
+
+def test_two_connectors_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "files = kiosk")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"two connectors are named files: connectors\.files and kiosk"):
+        base.discover()
+
+
 def settings_of(spec: type[ConnectorSpec]) -> tuple[msgspec.inspect.Field, ...]:
     info = msgspec.inspect.type_info(spec)
     assert isinstance(info, msgspec.inspect.StructType)
