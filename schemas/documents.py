@@ -94,7 +94,8 @@ class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
     to_warehouse: str | None = None
     """The receiving warehouse of a transfer."""
     original: str | None = None
-    """For a return: the sale's own id at the same source, or the sale's document id."""
+    """For a return: the sale's own id at the same source, or its document id. For an invoice: the order's it is made
+    from, whose goods and credit it takes over."""
     original_date: dt.date | None = None
     """For a return of a sale the hub never saw: the sale's date, whose rates apply."""
     amount: int | None = None

@@ -93,25 +93,31 @@ class SoldLine(msgspec.Struct, frozen=True):
     duty_percent: Decimal
 
 
+Quantities = dict[tuple[str, str], Decimal]
+"""By (product, attribute)."""
+
+
 class Original(msgspec.Struct):
-    """The original of a return, read under its row lock. ``returned`` is what other returns took back, by
-    (product, attribute); it grows as returns are decided within the transaction."""
+    """What a return takes back, or the order an invoice is made from, read under its row lock. ``returned`` is what
+    returns took back of it, ``invoiced`` what invoices were made of it (an order alone); both grow as documents are
+    decided within the transaction."""
 
     document_id: UUID
     kind: Kind
     state: State
     account: str | None
     lines: tuple[SoldLine, ...]
-    returned: dict[tuple[str, str], Decimal]
+    returned: Quantities
+    invoiced: Quantities
 
     @classmethod
-    def of(cls, document: Document, returned: dict[tuple[str, str], Decimal]) -> Self:
-        """A sale as its returns see it."""
+    def of(cls, document: Document, returned: Quantities, invoiced: Quantities) -> Self:
+        """A sale as its returns see it, an order as its invoices do."""
         lines = tuple(
             SoldLine(line.product, line.attribute, line.quantity, line.unit_price, line.vat_percent, line.duty_percent)
             for line in document.lines
         )
-        return cls(document.id, document.kind, document.state, document.account, lines, returned)
+        return cls(document.id, document.kind, document.state, document.account, lines, returned, invoiced)
 
 
 class Standing(msgspec.Struct, frozen=True):

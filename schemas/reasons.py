@@ -136,6 +136,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "سند اصلی {original} فروش معتبری نیست (وضعیت آن: {state})",
         "the original {original} isn't a valid sale (it is {state})",
     ),
+    "original_not_order": (
+        "سند {original} سفارش فروش معتبری نیست (وضعیت آن: {state})",
+        "{original} isn't a valid sales order (it is {state})",
+    ),
     "original_other_account": (
         "سند اصلی از حساب دیگری است ({account})",
         "the original belongs to another account ({account})",
@@ -172,6 +176,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the goods of {product} this document brought are already promised",
     ),
     "credit_in_use": ("اعتبار حاصل از این سند مصرف شده است", "the credit this document gave is already used"),
+    "has_invoices": (
+        "برای این سفارش فاکتور ثبت شده است؛ باقی‌ماندهٔ آن را لغو کنید و سفارش تازه بفرستید",
+        "an invoice was made from this order; cancel what is left of it and send a new order",
+    ),
     "has_returns": ("از این سند برگشت ثبت شده است", "some of this document was already returned"),
     "not_due": ("زمان انقضا {due} نرسیده یا تغییر کرده است", "the reservation isn't due to expire ({due})"),
     "still_short": ("موجودی هنوز کافی نیست", "the stock still isn't enough"),

@@ -124,7 +124,7 @@ def document_values(document: Document, spec: Spec) -> dict[str, Any]:
         "payment": str(document.payment),
         "warehouse": document.warehouse,
         "to_warehouse": document.to_warehouse,
-        "original_external_id": str(document.original_id) if document.original_id else None,
+        "original_external_id": str(document.original_id) if document.kind is Kind.SALES_RETURN else None,
         "method": str(document.method) if document.method else None,
         "net": totals.net,
         "vat": totals.vat,

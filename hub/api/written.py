@@ -75,7 +75,9 @@ _DOCUMENT: Final[dict[str, Schema]] = {
     "payment": _words("How a sale is paid: cash and card pass the credit check.", Payment),
     "warehouse": _code("For the lines that name none."),
     "to_warehouse": _code("The receiving warehouse of a transfer."),
-    "original": _code("For a return: the sale's own id at the same source, or its document id."),
+    "original": _code(
+        "For a return: the sale's own id at the same source, or its document id. For an invoice: the order's."
+    ),
     "original_date": _day("For a return of a sale the hub never saw: the sale's date, whose rates apply."),
     "amount": _rials("For a receipt of money: what was received."),
     "method": _words("How a receipt was paid; a cheque frees no credit until it clears.", Method),

@@ -4,7 +4,8 @@
 what it answers is the event to store and publish. A refused command changes nothing and says why.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -108,7 +109,10 @@ def _content_needs(command: Content, found: Needs) -> None:
     if request.account:
         found.accounts.add(request.account)
     if request.original:
-        found.originals.add(ids.original_id(command.source, request.original))
+        original_id = ids.original_id(command.source, request.original)
+        found.originals.add(original_id)
+        if request.kind is Kind.SALES_INVOICE:
+            found.documents.add(original_id)
     if request.warehouse:
         found.warehouses.add(request.warehouse)
     if request.to_warehouse:
@@ -202,6 +206,7 @@ def _content(
     if standing is not None:
         _check_amendable(command, standing)
         _check_not_returned(standing, snapshot)
+        _check_not_invoiced(standing, snapshot)
         release(standing, snapshot)
     policy = settings.policy(command.source)
     if wrong:
@@ -237,6 +242,13 @@ def _check_not_returned(standing: Standing, snapshot: Snapshot) -> None:
     original = snapshot.originals.get(standing.document.id)
     if original is not None and any(original.returned.values()):
         raise _Refused(reason("has_returns"))
+
+
+def _check_not_invoiced(standing: Standing, snapshot: Snapshot) -> None:
+    """What an order holds is what its invoices left of it: another content has no such remainder."""
+    order = snapshot.originals.get(standing.document.id)
+    if order is not None and any(order.invoiced.values()):
+        raise _Refused(reason("has_invoices"))
 
 
 def _document(
@@ -308,14 +320,15 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
         rates_for, wrong = _rates(request, original, snapshot, settings)
     if wrong:
         return _Outcome(State.REJECTED, wrong, _as_sent(request))
-    wanted = _wanted(request, snapshot)
-    given = reservation.allot([demand for demand in wanted if demand], snapshot.stock, policy.stock)
-    lines, wrong = _price(request, rates_for, original, snapshot, wanted, given)
-    if wrong:
-        return _Outcome(
-            State.REJECTED, wrong, _as_sent(request), original_id=original.document_id if original else None
-        )
-    return _settle(command, lines, wanted, original, snapshot, policy)
+    with _order_lends(request, original, snapshot):
+        wanted = _wanted(request, snapshot)
+        given = reservation.allot([demand for demand in wanted if demand], snapshot.stock, policy.stock)
+        lines, wrong = _price(request, rates_for, original, snapshot, wanted, given)
+        if wrong:
+            return _Outcome(
+                State.REJECTED, wrong, _as_sent(request), original_id=original.document_id if original else None
+            )
+        return _settle(command, lines, wanted, original, snapshot, policy)
 
 
 def _as_sent(request: DocumentRequest) -> tuple[DocumentLine, ...]:
@@ -378,7 +391,8 @@ def _has_warehouse(code: str, snapshot: Snapshot) -> bool:
 
 
 def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tuple[Reason, ...]]:
-    """The sale a return takes back; None for other kinds, and for a sale only its date is known of."""
+    """The sale a return takes back, or the order an invoice is made from; None if there is none, or it is a sale only
+    whose date is known."""
     request = command.document
     if request.original is None:
         return None, ()
@@ -386,15 +400,18 @@ def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tu
     original = snapshot.originals.get(original_id)
     if original_id in snapshot.documents:
         # Decided within this very batch, perhaps: the sale as it is by now, not as it was read.
-        returned = original.returned if original else {}
-        original = Original.of(snapshot.documents[original_id].document, returned)
+        returned, invoiced = (original.returned, original.invoiced) if original else ({}, {})
+        original = Original.of(snapshot.documents[original_id].document, returned, invoiced)
         snapshot.originals[original_id] = original
     if original is None:
         if request.original_date is not None:
             return None, ()
         return None, (reason("original_unknown", at="original", original=request.original),)
-    if original.kind not in (Kind.SALES_INVOICE, Kind.SALES_ORDER) or original.state not in VALID_ORIGINAL:
-        return None, (reason("original_not_sale", at="original", original=request.original, state=original.state),)
+    of_return = request.kind is Kind.SALES_RETURN
+    kinds = (Kind.SALES_INVOICE, Kind.SALES_ORDER) if of_return else (Kind.SALES_ORDER,)
+    if original.kind not in kinds or original.state not in VALID_ORIGINAL:
+        why = "original_not_sale" if of_return else "original_not_order"
+        return None, (reason(why, at="original", original=request.original, state=original.state),)
     if original.account != request.account:
         return None, (reason("original_other_account", at="account", account=original.account),)
     return original, ()
@@ -410,7 +427,7 @@ def _rates(
     rule = KINDS[request.kind]
     if not rule.taxed:
         return (lambda _product, _attribute: tax.EXEMPT), ()
-    if original is not None:
+    if original is not None and request.kind is Kind.SALES_RETURN:
         sold = {
             (line.product, line.attribute): tax.Rates(line.vat_percent, line.duty_percent) for line in original.lines
         }
@@ -489,7 +506,7 @@ def _price(
         )
     if sum([line.payable + line.discount for line in priced]) > MAX_AMOUNT:
         wrong.append(reason("amount_too_large", at="lines", limit=MAX_AMOUNT))
-    if original is not None and not wrong:
+    if original is not None and request.kind is Kind.SALES_RETURN and not wrong:
         wrong.extend(_returnable(priced, original))
     return priced, tuple(wrong)
 
@@ -675,7 +692,7 @@ def _credit(
 
 def _stand(document: Document, content_id: UUID, snapshot: Snapshot) -> Standing:
     """The document with what its state lets it hold, counted in the snapshot."""
-    standing = Standing(document, content_id, _movements(document, snapshot), _hold(document))
+    standing = Standing(document, content_id, _movements(document, snapshot), _hold(document, snapshot))
     _count(standing, snapshot)
     return standing
 
@@ -684,31 +701,95 @@ def _movements(document: Document, snapshot: Snapshot) -> tuple[Movement, ...]:
     """Goods leave stock as soon as they are reserved, held or not; they come in once the document is cleared, but not
     while it is being posted, for the books may show them already."""
     rule = KINDS[document.kind]
-    takes = rule.takes_stock and document.state in TAKING
+    takes = rule.takes_stock and (document.state in TAKING or _is_open_order(document))
     brings = rule.brings_stock and document.state in POSTABLE
     if not takes and not brings:
         return ()
     movements = []
+    left = _left(document, snapshot)
     for line in document.lines:
         if not line.warehouse:
             continue
-        if takes and line.reserved:
+        reserved = min(line.reserved, left[line.number])
+        if takes and reserved:
             key = StockKey(line.product, line.warehouse, line.attribute)
-            movements.append(Movement(document.id, line.number, key, line.reserved, outgoing=True))
+            movements.append(Movement(document.id, line.number, key, reserved, outgoing=True))
         if brings and line.quantity and snapshot.products[line.product].stocked:
             key = StockKey(line.product, document.to_warehouse or line.warehouse, line.attribute)
             movements.append(Movement(document.id, line.number, key, line.quantity, outgoing=False))
     return tuple(movements)
 
 
-def _hold(document: Document) -> CreditHold | None:
+def _is_open_order(document: Document) -> bool:
+    """Whether the books have an order of ours: it moves nothing there, so what it holds here is held until it is
+    invoiced or cancelled. One the books had before (posted from its first step on) holds nothing."""
+    return document.kind is Kind.SALES_ORDER and document.state is State.POSTED and document.step > 1
+
+
+def _left(document: Document, snapshot: Snapshot) -> dict[int, Decimal]:
+    """What is left of each line, by number, after what was invoiced of an order: its first lines first."""
+    left = {line.number: line.quantity for line in document.lines}
+    order = snapshot.originals.get(document.id) if document.kind is Kind.SALES_ORDER else None
+    if order is None:
+        return left
+    invoiced = {key: quantity for key, quantity in order.invoiced.items() if quantity > 0}
+    for line in document.lines:
+        taken = min(invoiced.get((line.product, line.attribute), ZERO), line.quantity)
+        if taken:
+            invoiced[line.product, line.attribute] -= taken
+            left[line.number] = line.quantity - taken
+    return left
+
+
+def _reassess(order_id: UUID | None, snapshot: Snapshot) -> None:
+    """Let an order hold what its invoices leave of it."""
+    standing = snapshot.documents.get(order_id) if order_id else None
+    if standing is None:
+        return
+    document = standing.document
+    after = Standing(document, standing.content_id, _movements(document, snapshot), _hold(document, snapshot))
+    reservation.withdraw(standing.movements, snapshot)
+    credit.withdraw(standing.hold, snapshot)
+    reservation.apply(after.movements, snapshot)
+    credit.apply(after.hold, snapshot)
+    snapshot.documents[document.id] = after
+
+
+@contextmanager
+def _order_lends(request: DocumentRequest, original: Original | None, snapshot: Snapshot) -> Iterator[None]:
+    """While an invoice is judged its order's goods and credit are there for it, as far as it asks for them."""
+    if original is None or request.kind is not Kind.SALES_INVOICE:
+        yield
+        return
+    _invoice(original, request.lines, 1)
+    _reassess(original.document_id, snapshot)
+    try:
+        yield
+    finally:
+        _invoice(original, request.lines, -1)
+        _reassess(original.document_id, snapshot)
+
+
+def _invoice(order: Original, lines: Iterable[LineRequest | DocumentLine], sign: int) -> None:
+    for line in lines:
+        key = (line.product, line.attribute)
+        order.invoiced[key] = order.invoiced.get(key, ZERO) + sign * line.quantity
+
+
+def _hold(document: Document, snapshot: Snapshot) -> CreditHold | None:
     """Credit is taken until the books show it; what a document gives isn't counted while it is being posted, for the
     books may show it already."""
     effect = credit_effect(document)
-    counts = document.state in POSTABLE or (document.state is State.POSTING and effect > 0)
+    counts = document.state in POSTABLE or (document.state is State.POSTING and effect > 0) or _is_open_order(document)
     if not effect or document.account is None or not counts:
         return None
-    return CreditHold(document.id, document.account, effect * document.totals.payable)
+    amount = document.totals.payable
+    if document.kind is Kind.SALES_ORDER:
+        left = _left(document, snapshot)
+        amount = sum(
+            tax.share(line.payable, left[line.number], line.quantity) for line in document.lines if line.quantity
+        )
+    return CreditHold(document.id, document.account, effect * amount) if amount else None
 
 
 def _count(standing: Standing, snapshot: Snapshot) -> None:
@@ -729,6 +810,10 @@ def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
         return
     original = snapshot.originals.get(document.original_id)
     if original is None:
+        return
+    if document.kind is Kind.SALES_INVOICE:
+        _invoice(original, document.lines, sign)
+        _reassess(original.document_id, snapshot)
         return
     for line in document.lines:
         key = (line.product, line.attribute)
@@ -774,7 +859,8 @@ def _on_document(
             return _end(command, standing, snapshot, now, {State.HELD}, State.REJECTED, why, approval=approval)
         case Cancel():
             why = reason("cancelled", note=command.note or command.actor)
-            return _end(command, standing, snapshot, now, CANCELLABLE, State.CANCELLED, why)
+            allowed = CANCELLABLE | {State.POSTED} if _is_open_order(standing.document) else CANCELLABLE
+            return _end(command, standing, snapshot, now, allowed, State.CANCELLED, why)
         case Expire():
             if standing.document.expires_at != command.due:
                 raise _Refused(reason("not_due", due=jalali_time(command.due)))
@@ -897,7 +983,8 @@ def _reconsider(
 def _posted(
     command: PostingSucceeded, standing: Standing, snapshot: Snapshot, now: datetime
 ) -> tuple[Document, tuple[Reason, ...]]:
-    """Posted: what the document holds stays counted until the books' own figures are newer than the posting."""
+    """Posted: what the document holds stays counted until the books' own figures are newer than the posting; of an
+    order, which moves nothing in the books, until it is invoiced or cancelled."""
     _require(command, standing, (*POSTABLE, State.POSTING))
     before = standing.document
     document = msgspec.structs.replace(
@@ -910,13 +997,16 @@ def _posted(
         posting=Posting(number=command.number, posted_at=command.posted_at),
     )
     release(standing, snapshot)
+    if document.kind is Kind.SALES_ORDER:
+        snapshot.documents[document.id] = _stand(document, standing.content_id, snapshot)
+        return document, ()
     counted = msgspec.structs.replace(document, state=State.CLEARED)
     movements = tuple(
         msgspec.structs.replace(movement, posted_at=command.posted_at)
         for movement in _movements(counted, snapshot)
         if not _shows(snapshot.level(movement.key).as_of, command.posted_at, taken=movement.outgoing)
     )
-    hold = _hold(counted)
+    hold = _hold(counted, snapshot)
     if hold is not None:
         account = snapshot.accounts[hold.account]
         hold = (

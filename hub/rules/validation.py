@@ -60,18 +60,18 @@ def _check_header(request: DocumentRequest, found: list[Reason]) -> None:
 
 
 _OWNERS = (
-    ("to_warehouse", Kind.TRANSFER),
-    ("original", Kind.SALES_RETURN),
-    ("original_date", Kind.SALES_RETURN),
-    ("amount", Kind.RECEIPT),
-    ("method", Kind.RECEIPT),
+    ("to_warehouse", {Kind.TRANSFER}),
+    ("original", {Kind.SALES_RETURN, Kind.SALES_INVOICE}),
+    ("original_date", {Kind.SALES_RETURN}),
+    ("amount", {Kind.RECEIPT}),
+    ("method", {Kind.RECEIPT}),
 )
-"""Fields only one kind has."""
+"""Fields only some kinds have."""
 
 
 def _check_own_fields(request: DocumentRequest, found: list[Reason]) -> None:
-    for field, owner in _OWNERS:
-        if getattr(request, field) is not None and request.kind is not owner:
+    for field, owners in _OWNERS:
+        if getattr(request, field) is not None and request.kind not in owners:
             found.append(reason("field_not_wanted", at=field, field=field))
     check = _OWN_CHECKS.get(request.kind)
     if check is not None:

@@ -1,15 +1,14 @@
 """The one transaction a decision is made in: what was decided before, what the rules need, what they changed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from hub.store import locks, texts
-from hub.store.errors import Unacceptable
+from hub.store.errors import Unacceptable, Unavailable
 from hub.store.products import ProductCache
 from schemas import codec, topics
-from schemas.documents import Document
+from schemas.documents import Document, Kind
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import (
     AccountLedger,
@@ -17,6 +16,7 @@ from schemas.ledger import (
     Movement,
     Needs,
     Original,
+    Quantities,
     Snapshot,
     Standing,
     StockKey,
@@ -48,11 +48,11 @@ _HOLDS = """
 select document_id, account, amount, posted_at from credit_holds where document_id = any($1::uuid[])
 """
 
-_RETURNED = """
-select r.original_id, l.product, l.attribute, sum(l.quantity)
+_TAKEN_OF = """
+select r.original_id, r.kind, l.product, l.attribute, sum(l.quantity)
 from documents r join document_lines l on l.document_id = r.id
 where r.original_id = any($1::uuid[]) and r.state not in ('rejected', 'cancelled', 'expired')
-group by 1, 2, 3
+group by 1, 2, 3, 4
 """
 
 _WAREHOUSES = "select code, name, active from warehouses where code = any($1::text[])"
@@ -150,10 +150,12 @@ async def read(connection: Any, needs: Needs, products: ProductCache, *, lock: b
     # One that came into being since is as good as not there: nobody holds its lock.
     absent = wanted - existing
     documents: dict[UUID, Standing] = {}
-    if here := list(needs.documents & existing):
+    if here := list(needs.documents & existing | existing - wanted):
         documents = await _standings(connection, here)
         for standing in documents.values():
             needs.add_document(standing.document)
+        if lock:
+            await _require_orders(connection, documents)
     originals = await _originals(connection, list(needs.originals - absent)) if needs.originals - absent else {}
     return Snapshot(
         documents=documents,
@@ -163,6 +165,16 @@ async def read(connection: Any, needs: Needs, products: ProductCache, *, lock: b
         accounts=await locks.accounts(connection, needs.accounts, lock=lock),
         stock=await locks.stock(connection, needs.stock, lock=lock),
     )
+
+
+async def _require_orders(connection: Any, locked: Mapping[UUID, Standing]) -> None:
+    """The order of an invoice is locked with it, unless another transaction only now said which it is (or the hub
+    never saw it). Raises Unavailable: read again, it is."""
+    documents = [standing.document for standing in locked.values()]
+    orders = {each.original_id for each in documents if each.kind is Kind.SALES_INVOICE and each.original_id}
+    missing = list(orders - locked.keys())
+    if missing and await connection.fetchval("select exists (select from documents where id = any($1))", missing):
+        raise Unavailable("an invoice was given its order in this very moment")
 
 
 async def _standings(connection: Any, ids: list[UUID]) -> dict[UUID, Standing]:
@@ -183,14 +195,16 @@ async def _standings(connection: Any, ids: list[UUID]) -> dict[UUID, Standing]:
 
 
 async def _originals(connection: Any, ids: list[UUID]) -> dict[UUID, Original]:
-    returned: dict[UUID, dict[tuple[str, str], Decimal]] = {}
-    for original_id, product, attribute, quantity in await connection.fetch(_RETURNED, ids):
-        returned.setdefault(original_id, {})[product, attribute] = quantity
+    returned: dict[UUID, Quantities] = {}
+    invoiced: dict[UUID, Quantities] = {}
+    for original_id, kind, product, attribute, quantity in await connection.fetch(_TAKEN_OF, ids):
+        of_kind = invoiced if kind == Kind.SALES_INVOICE else returned
+        of_kind.setdefault(original_id, {})[product, attribute] = quantity
     found = {}
     for row in await connection.fetch(_STANDING, ids):
         document = codec.decode_event(row["event"].encode()).document
         if document is not None:
-            found[document.id] = Original.of(document, returned.get(document.id, {}))
+            found[document.id] = Original.of(document, returned.get(document.id, {}), invoiced.get(document.id, {}))
     return found
 
 

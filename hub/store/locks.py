@@ -13,7 +13,14 @@ from hub.store import texts
 from schemas.ledger import AccountLedger, StockKey, StockLevel
 
 _DOCUMENTS = """
-select id from documents where id = any($1::uuid[]) order by id for update
+select d.id
+from documents d join (
+    select unnest($1::uuid[]) as id
+    union
+    select x.original_id from documents x
+    where x.id = any($1::uuid[]) and x.original_id is not null and x.kind = 'sales_invoice'
+) k using (id)
+order by d.id for update of d
 """
 
 _ACCOUNTS = """
@@ -35,7 +42,8 @@ select code, held, as_of from accounts where code = any($1::text[]) order by cod
 
 
 async def documents(connection: Any, ids: Collection[UUID]) -> set[UUID]:
-    """Lock the documents that exist among ``ids``; answers their ids."""
+    """Lock the documents that exist among ``ids``, and the orders that invoices among them are made from; answers the
+    ids of all of them."""
     return {row[0] for row in await connection.fetch(_DOCUMENTS, sorted(ids))}
 
 

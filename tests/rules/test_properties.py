@@ -93,6 +93,8 @@ def contents(draw: st.DrawFn, name: str, sales: list[str], kind: Kind, revision:
     elif kind is Kind.SALES_RETURN:
         original = draw(seldom(st.sampled_from(sales or [None]), st.sampled_from([None, *NAMES])))
         fields |= {"original": original, "original_date": None if original else date(2024, 3, 19)}
+    elif kind is Kind.SALES_INVOICE:
+        fields["original"] = draw(seldom(st.none(), st.sampled_from(sales or [None])))
     elif kind is Kind.TRANSFER:
         fields["to_warehouse"] = "SHOP" if fields["warehouse"] == "MAIN" else "MAIN"
     return request(name, kind, **fields)
@@ -200,6 +202,7 @@ def test_whatever_is_asked_in_whatever_order(data: st.DataObject) -> None:
         check_event(command, event, before, world.snapshot)
         check_nothing_oversold(command, before, world.snapshot)
         check_returns(world.snapshot)
+        check_orders(world.snapshot)
 
 
 def check_event(command: AnyCommand, event: DocumentEvent, before: Snapshot, after: Snapshot) -> None:
@@ -215,8 +218,11 @@ def check_event(command: AnyCommand, event: DocumentEvent, before: Snapshot, aft
     assert document.step == (standing.document.step if standing else 0) + 1
     if standing is not None:
         assert document.revision >= standing.document.revision
-    others = {key: each for key, each in after.documents.items() if key != document.id}
-    assert others == {key: each for key, each in before.documents.items() if key != document.id}
+    touched = {document.id, standing.document.original_id if standing else None, document.original_id}
+    others = {key: each for key, each in after.documents.items() if key not in touched}
+    assert others == {key: each for key, each in before.documents.items() if key not in touched}
+    for key in touched - {document.id, None}:
+        assert key not in before.documents or after.documents[key].document == before.documents[key].document
     check_document(document, after)
 
 
@@ -272,6 +278,30 @@ def check_returns(snapshot: Snapshot) -> None:
         sold = [line.quantity for line in original.lines if (line.product, line.attribute) == (product, attribute)]
         assert quantity <= sum(sold)
         assert snapshot.originals[original_id].returned[product, attribute] == quantity
+
+
+def check_orders(snapshot: Snapshot) -> None:
+    """No order holds more than its invoices leave of it, and the running sums are those of the invoices."""
+    invoiced: dict[Any, Decimal] = {}
+    for standing in snapshot.documents.values():
+        document = standing.document
+        if document.kind is Kind.SALES_INVOICE and document.original_id and document.state not in DROPPED:
+            for line in document.lines:
+                key = (document.original_id, line.product, line.attribute)
+                invoiced[key] = invoiced.get(key, Decimal(0)) + line.quantity
+    for (order_id, product, attribute), quantity in invoiced.items():
+        order = snapshot.documents[order_id]
+        assert order.document.kind is Kind.SALES_ORDER
+        assert snapshot.originals[order_id].invoiced[product, attribute] == quantity
+        ordered = sum(
+            line.quantity for line in order.document.lines if (line.product, line.attribute) == (product, attribute)
+        )
+        kept = sum(
+            movement.quantity
+            for movement in order.movements
+            if (movement.key.product, movement.key.attribute) == (product, attribute)
+        )
+        assert kept <= max(ordered - quantity, 0)
 
 
 @settings(PROPERTY, max_examples=100)

@@ -29,3 +29,8 @@ def test_returns(story: Story) -> None:
 @pytest.mark.parametrize("story", cases("posting", Story))
 def test_posting(story: Story) -> None:
     tell(story)
+
+
+@pytest.mark.parametrize("story", cases("orders", Story))
+def test_orders(story: Story) -> None:
+    tell(story)

@@ -182,9 +182,10 @@ def figures(snapshot: Snapshot) -> Figures:
         account.changed = False
         accounts[code] = account
     returned = {
-        (document_id, key): quantity
+        (document_id, key, sums is original.invoiced): quantity
         for document_id, original in kept.originals.items()
-        for key, quantity in original.returned.items()
+        for sums in (original.returned, original.invoiced)
+        for key, quantity in sums.items()
         if quantity
     }
     return kept.documents, stock, accounts, returned, kept.products, kept.warehouses

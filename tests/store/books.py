@@ -6,8 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
+from hub.rules import tax
 from hub.rules.kinds import KINDS, credit_effect
-from schemas.documents import Document
+from schemas.documents import Document, Kind
 from schemas.ledger import StockKey
 from schemas.master import Finance, Master, Stock
 
@@ -34,24 +37,29 @@ class Books:
         return found
 
     def post(self, document: Document, now: datetime) -> None:
-        """Take a document in."""
+        """Take a document in; an order is noted there and moves nothing."""
+        self.posted[document.id] = now
+        if document.kind is Kind.SALES_ORDER:
+            return
         for key, quantity in moves(document):
             self.stock[key] += quantity
         if document.account:
             self.balance[document.account] += credit_effect(document) * document.totals.payable
-        self.posted[document.id] = now
 
     def sellable(self, key: StockKey, documents: Sequence[Document]) -> Decimal:
         """What can truly still be promised, if every document the hub has let through comes to the books one day."""
-        waiting = (moves(document) for document in documents if document.id not in self.posted)
+        waiting = (promises(document, documents) for document in documents if self._waits(document))
         return self.stock[key] + sum((quantity for found in waiting for other, quantity in found if other == key), ZERO)
 
-    def credit(self, account: str, documents: Iterable[Document]) -> int:
+    def _waits(self, document: Document) -> bool:
+        return document.id not in self.posted or document.kind is Kind.SALES_ORDER
+
+    def credit(self, account: str, documents: Sequence[Document]) -> int:
         """What the account can truly still buy, if every cleared document comes to the books one day."""
         owed = self.balance[account]
         for document in documents:
-            if document.account == account and document.id not in self.posted and document.state in CLEARED:
-                owed += credit_effect(document) * document.totals.payable
+            if document.account == account and self._waits(document):
+                owed += credit_promised(document, documents)
         return self.direct - owed
 
 
@@ -72,6 +80,47 @@ def moves(document: Document) -> list[tuple[StockKey, Decimal]]:
             place = document.to_warehouse or line.warehouse
             found.append((StockKey(line.product, place, line.attribute), line.quantity))
     return found
+
+
+def left_of(document: Document, documents: Iterable[Document]) -> dict[int, Decimal]:
+    """What invoices left of each of an order's lines, by number, the first lines being the first invoiced; of any other
+    document all of it."""
+    left = {line.number: line.quantity for line in document.lines}
+    if document.kind is not Kind.SALES_ORDER:
+        return left
+    invoiced: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for invoice in documents:
+        made_of_it = invoice.kind is Kind.SALES_INVOICE and invoice.original_id == document.id
+        if made_of_it and invoice.state not in ("rejected", "cancelled", "expired"):
+            for line in invoice.lines:
+                invoiced[line.product, line.attribute] += line.quantity
+    for line in document.lines:
+        taken = min(line.quantity, invoiced[line.product, line.attribute])
+        invoiced[line.product, line.attribute] -= taken
+        left[line.number] -= taken
+    return left
+
+
+def promises(document: Document, documents: Iterable[Document]) -> list[tuple[StockKey, Decimal]]:
+    """:func:`moves`, less what was already invoiced of an order."""
+    if document.kind is not Kind.SALES_ORDER:
+        return moves(document)
+    left = left_of(document, documents)
+    lines = (msgspec.structs.replace(each, reserved=min(each.reserved, left[each.number])) for each in document.lines)
+    return moves(msgspec.structs.replace(document, lines=tuple(lines)))
+
+
+def credit_promised(document: Document, documents: Iterable[Document]) -> int:
+    """What a document takes of its account's credit that isn't in the books; below zero: gives to it."""
+    open_order = document.kind is Kind.SALES_ORDER and document.state == "posted"
+    if document.state not in CLEARED and not open_order:
+        return 0
+    if document.kind is not Kind.SALES_ORDER:
+        return credit_effect(document) * document.totals.payable
+    left = left_of(document, documents)
+    return credit_effect(document) * sum(
+        tax.share(line.payable, left[line.number], line.quantity) for line in document.lines if line.quantity
+    )
 
 
 SERVICES = frozenset({"INSTALL"})

@@ -6,7 +6,7 @@ taken was there, credit was enough or somebody approved, a refusal changed nothi
 against books that are honest: the hub never thinks that there is more to promise than there truly is.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from hub.rules.deciding import AMENDABLE, CANCELLABLE, EXPIRABLE, POSTABLE, VALID_ORIGINAL
-from hub.rules.kinds import KINDS, credit_effect
+from hub.rules.kinds import KINDS
 from hub.rules.settings import CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.store import master
 from hub.store.pool import Store
@@ -52,7 +52,7 @@ from schemas.master import Account, Master, Product, Warehouse
 from streams.deciding import decide_batch
 from tests.properties import PROPERTY
 from tests.rules.world import START
-from tests.store.books import CLEARED, Books, moves
+from tests.store.books import CLEARED, Books, credit_promised, moves, promises
 from tests.store.company import TABLES, disagreements, dump, execute, rows
 from tests.store.runner import LoopThread
 
@@ -228,6 +228,13 @@ class Author:
         ]
         return sold[content.original % len(sold)] if sold and content.original % 5 else None
 
+    def _ordered(self, source: str, content: Content) -> Document | None:
+        """Mostly an order an invoice can be made from."""
+        orders = [each for each in self.documents.values() if each.source == source and each.kind is Kind.SALES_ORDER]
+        fitting = [each for each in orders if each.state in VALID_ORIGINAL]
+        found = fitting if fitting and content.original % 5 else orders
+        return found[content.original % len(found)] if found else None
+
     def submit(self, source: str, kind: Kind, **fields: Any) -> Submit:
         """A document of a purpose."""
         self._commands += 1
@@ -247,6 +254,10 @@ class Author:
             back = LineRequest(line.product, min(line.quantity, Decimal(1)), attribute=line.attribute)
             content = content._replace(account=sold.account or "", lines=(back,))
             sales = [sold.source_id]
+        original = sales[content.original % len(sales)] if kind is Kind.SALES_RETURN and sales else None
+        if kind is Kind.SALES_INVOICE and content.original % 3 == 0 and (order := self._ordered(source, content)):
+            content = content._replace(account=order.account or "", lines=(*content.lines, part_of(order)))
+            original = order.source_id
         request = DocumentRequest(
             source_id=name,
             kind=kind,
@@ -257,13 +268,22 @@ class Author:
             payment=content.payment,
             warehouse=None if receipt else content.warehouse,
             to_warehouse="SHOP" if kind is Kind.TRANSFER else None,
-            original=sales[content.original % len(sales)] if kind is Kind.SALES_RETURN and sales else None,
+            original=original,
             original_date=START.date() if kind is Kind.SALES_RETURN and not sales else None,
             amount=3_000_000 if receipt else None,
             method=content.method if receipt else None,
             tax=content.tax,
         )
         return command.of(request, source=source, actor="someone", now=self.now)
+
+
+def part_of(order: Document) -> LineRequest:
+    """A line that takes over the first of an order's, or a part of it."""
+    line = order.lines[0] if order.lines else None
+    if line is None:
+        return LineRequest("RAM", Decimal(1))
+    quantity = min(line.quantity, Decimal(2)) or Decimal(1)
+    return LineRequest(line.product, quantity, attribute=line.attribute, warehouse=line.warehouse)
 
 
 def master_data() -> list[Master]:
@@ -439,6 +459,51 @@ class Life(RuleBasedStateMachine):
         for batch in [returns] if together else [[command] for command in returns]:
             self.decide(batch)
 
+    @precondition(lambda self: self.orders())
+    @rule(
+        pick=picks,
+        shares=st.lists(st.sampled_from(("0.5", "1", "1.5")), min_size=1, max_size=3),
+        together=st.booleans(),
+        posted=st.booleans(),
+        undone=st.sampled_from((None, "order", "invoice")),
+    )
+    def an_order_is_invoiced(self, pick: int, shares: list[str], together: bool, posted: bool, undone: str) -> None:
+        """In parts, or more than all of it, before or after it is in the books; and one of them is called off."""
+        order = self.one(self.orders(), pick)
+        if posted and order.state is not State.POSTED:
+            if order.state is not State.POSTING:
+                self.tell(PostingStarted, order)
+            self.books.post(self.documents[order.id], self.now)
+            self.tell(PostingSucceeded, order, number="1", posted_at=self.now)
+        invoices: list[AnyCommand] = []
+        for share in shares:
+            lines = tuple(
+                LineRequest(
+                    line.product,
+                    (line.quantity * Decimal(share)).quantize(Decimal("0.00001")),
+                    attribute=line.attribute,
+                    warehouse=line.warehouse,
+                )
+                for line in order.lines
+            )
+            fields = {"account": order.account, "payment": order.payment, "original": str(order.id), "lines": lines}
+            invoices.append(self.author.submit(order.source, Kind.SALES_INVOICE, **fields))
+        for batch in [invoices] if together else [[command] for command in invoices]:
+            self.decide(batch)
+        if undone == "order":
+            self.tell(Cancel, self.documents[order.id])
+        elif undone == "invoice":
+            self.tell(Cancel, self.documents[invoices[0].document_id])
+        self.the_books_are_read()
+
+    def orders(self) -> list[Document]:
+        """Orders an invoice can be made from."""
+        return [
+            each
+            for each in self.standing(VALID_ORIGINAL)
+            if each.kind is Kind.SALES_ORDER and any(line.quantity for line in each.lines)
+        ]
+
     def one(self, documents: list[Document], pick: int) -> Document:
         return documents[pick % len(documents)]
 
@@ -511,11 +576,13 @@ class Life(RuleBasedStateMachine):
         assert after is not None
         if event.command in ("posting_started", "posting_succeeded", "posting_failed"):
             return
-        change = difference(before, after)
+        now = list(self.documents.values())
+        then = [before if each.id == after.id else each for each in now]
+        change, taken = difference(after, then, now)
         for key, moved in change.items():
             if moved < 0:
                 assert self.run(self.sellable())[key] >= 0, f"{key} was oversold"
-        if credit_taken(after) > credit_taken(before, after.account) and not after.approval:
+        if taken > 0 and not after.approval:
             assert self.run(self.credit())[after.account or ""] >= 0, f"{after.account} has no such credit"
 
     # --- what must hold
@@ -555,20 +622,22 @@ class Life(RuleBasedStateMachine):
         return tables | {"stock": [row[0] for row in await rows(self.store, query)]}
 
 
-def difference(before: Document | None, after: Document) -> dict[StockKey, Decimal]:
-    """How a document's effect on what can be sold changed, by stock row."""
+def difference(
+    decided: Document, before: Sequence[Document | None], after: Sequence[Document | None]
+) -> tuple[dict[StockKey, Decimal], int]:
+    """What a decision changed for others, with what the document's order let go: by stock row what can be sold, and
+    how much more of its account's credit is taken."""
     change: dict[StockKey, Decimal] = {}
-    for sign, document in ((-1, before), (1, after)):
-        for key, moved in moves(document) if document else ():
-            change[key] = change.get(key, Decimal(0)) + sign * moved
-    return change
-
-
-def credit_taken(document: Document | None, account: str | None = None) -> int:
-    """What a document takes of its account's credit; below zero: gives to it."""
-    if document is None or document.state not in CLEARED or (account and document.account != account):
-        return 0
-    return credit_effect(document) * document.totals.payable
+    taken = 0
+    for sign, documents in ((-1, [each for each in before if each]), (1, [each for each in after if each])):
+        for document in documents:
+            if document.id not in (decided.id, decided.original_id):
+                continue
+            for key, moved in promises(document, documents):
+                change[key] = change.get(key, Decimal(0)) + sign * moved
+            if document.account == decided.account:
+                taken += sign * credit_promised(document, documents)
+    return change, taken
 
 
 @contextmanager

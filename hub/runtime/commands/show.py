@@ -20,7 +20,7 @@ from hub.runtime.words import KINDS, STATES, state_style
 from hub.store import lookup, reading
 from hub.store.pool import Store
 from schemas.dates import jalali, jalali_time
-from schemas.documents import Document, DocumentLine, State
+from schemas.documents import Document, DocumentLine, Kind, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ids import document_id
 from schemas.reasons import Reason
@@ -118,7 +118,7 @@ def _header_rows(document: Document, account: str, style: str) -> Iterator[tuple
         to = f" to {document.to_warehouse}" if document.to_warehouse else ""
         yield "warehouse", f"{document.warehouse}{to}", ""
     if document.original_id:
-        yield "returns", str(document.original_id), ""
+        yield "returns" if document.kind is Kind.SALES_RETURN else "invoices", str(document.original_id), ""
     totals = document.totals
     tax = f"VAT {group(totals.vat)} + duty {group(totals.duty)}"
     yield "net", f"{group(totals.net)} ({group(totals.gross)} less {group(totals.discount)})", ""
