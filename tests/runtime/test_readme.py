@@ -1,4 +1,4 @@
-"""What README.md and docs/operations.md say is so: commands, files, the snippet and the sample file."""
+"""What README.md, docs/operations.md and docs/connecting.md say is so: commands, files, the snippet and the sample file."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from hub.runtime.config import variables
 from hub.runtime.help import UsageError, parser
 from tests.runtime.dev_helpers import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "operations.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "operations.md", ROOT / "docs" / "connecting.md"]
 README = PAGES[0].read_text(encoding="utf-8")
 OTHER_VARIABLES = {
     "PEYVAND_CONFIG",
