@@ -1,4 +1,4 @@
-"""What README.md, docs/operations.md and docs/connecting.md say is so: commands, files, the snippet and the sample file."""
+"""What README.md and the pages for people say is so: commands, files, the snippet and the sample file."""
 
 import ast
 import re
