@@ -105,8 +105,8 @@ def redacted(spec: ConnectorSpec) -> dict[str, object]:
     }
 
 
-def settings_table(spec: type[ConnectorSpec]) -> str:
-    """The settings as the Markdown table of the connector's README."""
+def settings_table(spec: type[msgspec.Struct]) -> str:
+    """The settings (of a spec, or of a table within one) as the Markdown table of the connector's README."""
     rows = ["| setting | what it is | default |", "|---|---|---|"]
     info = inspect.type_info(spec)
     assert isinstance(info, inspect.StructType)
@@ -132,10 +132,12 @@ def _holds_secret(info: inspect.Type) -> bool:
 
 def _shown(default: object) -> str:
     match default:
-        case None | ():
+        case None | () | msgspec.NODEFAULT:
             return "–"
         case bool():
             return f"`{str(default).lower()}`"
+        case timedelta() if default and not default % timedelta(days=1):
+            return f"`{default.days}d`"
         case timedelta():
             return f"`{default.total_seconds():g}s`"
         case _:

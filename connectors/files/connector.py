@@ -5,7 +5,7 @@ then the cursor moves past them. Killed anywhere, the next run publishes a batch
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -20,7 +20,9 @@ from connectors.files.mapper import Complaint, Mapper, Origin, Outcome, Refused
 from connectors.files.rows import BadFile, Form, Row
 from connectors.files.spec import Spec
 from connectors.files.words import sentence
+from schemas.commands import Amend, Submit
 from schemas.deadletters import DeadLetter
+from schemas.documents import DocumentRequest
 
 BATCH_ROWS: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -42,11 +44,42 @@ class Place(msgspec.Struct, frozen=True):
     result_bytes: int = 0
 
 
+class Intake:
+    """What one file's documents pass on their way to Kafka. Other connectors that live on these files judge more."""
+
+    def __init__(self, context: Context, origin: Origin) -> None:
+        self.context = context
+        self.origin = origin
+
+    def admit(self, kind: str) -> None:
+        """Return if files of a kind are taken at all. Raises :exc:`BadFile`."""
+
+    async def prepare(self, batch: Sequence[Row]) -> None:
+        """Look up what :meth:`judge` needs for these rows. Raises Retryable."""
+
+    def judge(self, request: DocumentRequest) -> DocumentRequest:
+        """The request to go on with. Raises InvalidRequest, whose fields are told by row and column."""
+        return request
+
+    async def hand_over(self, commands: Sequence[Submit | Amend]) -> None:
+        """Publish the commands. Raises Retryable; then it is called again."""
+        await self.context.publisher.documents(commands)
+
+
 class Connector(base.Connector[Spec]):
     """Takes the files of one watched folder, oldest first, one at a time."""
 
-    def __init__(self, spec: Spec, context: Context) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        context: Context,
+        *,
+        intake: Callable[[Context, Origin], Intake] = Intake,
+        cursor: str = _CURSOR,
+    ) -> None:
         super().__init__(spec, context)
+        self._intake = intake
+        self._cursor = cursor
         self._folder = Folder(spec.folder)
         self._folder_outage = Outage(f"the folder {spec.folder}", context.logger)
         self._bus_outage = Outage("Kafka", context.logger)
@@ -100,7 +133,7 @@ class Connector(base.Connector[Spec]):
 
     async def _place(self, seen: Seen, result: Result) -> Place:
         """Where this file was left; its beginning if it is new, or if the complaints noted so far are gone."""
-        written = await self._cursor_outage.waited_out(lambda: self.context.cursors.get(_CURSOR))
+        written = await self._cursor_outage.waited_out(lambda: self.context.cursors.get(self._cursor))
         fresh = Place(result.digest, seen.changed_ns)
         try:
             place = msgspec.json.decode(written or b"", type=Place)
@@ -112,12 +145,17 @@ class Connector(base.Connector[Spec]):
     async def _rows(self, seen: Seen, survey: Survey, result: Result, place: Place) -> Place:
         """Take the rows after ``place``; answers the place at the end. Raises :exc:`BadFile`."""
         form, apart = await self._form(seen, survey)
-        mapper = Mapper(form, self._origin(seen), apart)
+        origin = self._origin(seen)
+        intake = self._intake(self.context, origin)
+        intake.admit(form.kind)
+        mapper = Mapper(form, origin, apart, intake.judge)
         async with self._folder.reading(seen.name) as lines:
             unread = (row for row in rows.rows(lines, form) if row.number > place.row)
             while batch := await in_thread(partial(_batch, unread)):
-                place = await self._publish(mapper.take(batch, self.context.clock()), seen, form, result, place)
-        return await self._publish(mapper.finish(self.context.clock()), seen, form, result, place)
+                await self._cursor_outage.waited_out(partial(intake.prepare, batch))
+                outcome = mapper.take(batch, self.context.clock())
+                place = await self._publish(outcome, intake, seen, form, result, place)
+        return await self._publish(mapper.finish(self.context.clock()), intake, seen, form, result, place)
 
     def _origin(self, seen: Seen) -> Origin:
         # A time of change ahead of our clock, as the time of stock, would keep later stock out.
@@ -137,13 +175,15 @@ class Connector(base.Connector[Spec]):
         async with self._folder.reading(seen.name) as lines:
             return form, await in_thread(lambda: rows.scattered(rows.rows(lines, form)))
 
-    async def _publish(self, outcome: Outcome, seen: Seen, form: Form, result: Result, place: Place) -> Place:
+    async def _publish(
+        self, outcome: Outcome, intake: Intake, seen: Seen, form: Form, result: Result, place: Place
+    ) -> Place:
         publisher, waited_out = self.context.publisher, self._bus_outage.waited_out
         letters = [self._letter(refused, seen, form) for refused in outcome.refused]
         if letters:
             await waited_out(lambda: publisher.dead_letters(letters))
         if outcome.commands:
-            await waited_out(lambda: publisher.documents(outcome.commands))
+            await waited_out(lambda: intake.hand_over(outcome.commands))
         if outcome.records:
             await waited_out(lambda: publisher.master(outcome.records))
         complaints = [complaint for refused in outcome.refused for complaint in refused.complaints]
@@ -156,7 +196,7 @@ class Connector(base.Connector[Spec]):
             refused=place.refused + len(outcome.refused),
         )
         cursor = msgspec.json.encode(place).decode()
-        await self._cursor_outage.waited_out(lambda: self.context.cursors.set(_CURSOR, cursor))
+        await self._cursor_outage.waited_out(lambda: self.context.cursors.set(self._cursor, cursor))
         return place
 
     async def _note(self, result: Result, place: Place, complaints: Sequence[Complaint]) -> Place:

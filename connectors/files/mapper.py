@@ -57,13 +57,20 @@ class Origin(NamedTuple):
     written_at: datetime
 
 
+Judge = Callable[[DocumentRequest], DocumentRequest]
+"""The request to go on with. Raises InvalidRequest, whose fields are told by row and column."""
+
+
 class Mapper:
     """Rows in, outcomes out, in order. The rows of a CSV document are kept until the next document begins."""
 
-    def __init__(self, form: Form, origin: Origin, apart: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, form: Form, origin: Origin, apart: frozenset[str] = frozenset(), judge: Judge | None = None
+    ) -> None:
         self._form = form
         self._origin = origin
         self._apart = apart
+        self._judge = judge
         self._open: _Group | None = None
         self._stray: Row | None = None
         self._through = 0
@@ -111,6 +118,8 @@ class Mapper:
 
     def _command(self, request: DocumentRequest, raw_bytes: int, now: datetime) -> Submit | Amend:
         make: Callable[..., Submit | Amend] = Submit.of if request.revision == 1 else Amend.of
+        if self._judge is not None:
+            request = self._judge(request)
         source, actor, written_at = self._origin
         command = make(request, source=source, actor=actor, now=now, occurred_at=written_at)
         # Encoding is what it costs to know; a small document can't come near the limit.

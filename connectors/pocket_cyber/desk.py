@@ -1,0 +1,223 @@
+"""Where items are taken in, from whichever side they come: judged once, remembered, published, and only then answered.
+
+What was taken is remembered by the holder's own id with a digest of its content, and with the very command until Kafka
+has it. So the same item again, from another device or after years offline, is known whatever prices and limits are by
+then; whoever dies between remembering and publishing leaves the command to the next push.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+import msgspec
+
+from connectors.base import Context
+from connectors.pocket_cyber import limits
+from connectors.pocket_cyber.devices import busy
+from connectors.pocket_cyber.exchange import Result
+from connectors.pocket_cyber.limits import Rights
+from connectors.pocket_cyber.mapper import Sent
+from connectors.pocket_cyber.spec import Spec
+from connectors.pocket_cyber.words import sentence
+from schemas import codec
+from schemas.commands import Amend, Submit, fingerprint
+from schemas.documents import DocumentRequest
+from schemas.intake import InvalidRequest
+from schemas.master import Account, Product
+from schemas.reasons import Reason
+from schemas.visits import Visit
+
+MAX_COMMAND_BYTES: Final = 900_000
+"""Of one document's command: Kafka's usual limit for a record is 1 MiB, envelope included."""
+
+DOCUMENTS: Final = "documents"
+VISITS: Final = "visits"
+_WRITES: Final = 50
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is remembered of an item that was taken. ``message`` is what has to be published, until it is."""
+
+    digest: str
+    revision: int = 1
+    notes: tuple[Reason, ...] = ()
+    message: bytes = b""
+
+
+class Fate(Enum):
+    """What an item is to what was taken under its id before."""
+
+    NEW = auto()
+    SAME = auto()
+    CHANGED = auto()
+    CONFLICT = auto()
+    OLDER = auto()
+
+
+def fate(before: Entry | None, digest: str, revision: int) -> Fate:
+    """NEW: nothing was; SAME: this; CHANGED: an older revision; CONFLICT: other content; OLDER: a newer revision."""
+    if before is None:
+        return Fate.NEW
+    if revision != before.revision:
+        return Fate.CHANGED if revision > before.revision else Fate.OLDER
+    return Fate.SAME if digest == before.digest else Fate.CONFLICT
+
+
+class Known(NamedTuple):
+    """What was looked up to judge some documents by. ``entries`` are by source id, as they are stored."""
+
+    products: Mapping[str, Product]
+    accounts: Mapping[str, Account]
+    entries: Mapping[str, bytes]
+
+
+class Judged(NamedTuple):
+    """A document within its holder's limits, or one taken before. ``entry`` is what is to be remembered of it."""
+
+    sent: Sent
+    entry: Entry
+
+
+class Verdict(NamedTuple):
+    """What became of an item."""
+
+    result: Result
+    notes: tuple[Reason, ...] = ()
+
+
+_RESULTS: Final = {
+    Fate.NEW: Result.ACCEPTED,
+    Fate.CHANGED: Result.ACCEPTED,
+    Fate.SAME: Result.REPEATED,
+    Fate.OLDER: Result.SUPERSEDED,
+    Fate.CONFLICT: Result.CONFLICT,
+}
+
+
+class Desk:
+    """The intake of one instance."""
+
+    def __init__(self, spec: Spec, context: Context) -> None:
+        self._spec = spec
+        self._context = context
+        self.source = spec.source or context.instance
+
+    async def look_up(self, requests: Iterable[DocumentRequest]) -> Known:
+        """What :meth:`judge` needs for these. Raises Retryable."""
+        wanted = list(requests)
+        products = {line.product for request in wanted for line in request.lines}
+        accounts = {request.account for request in wanted if request.account is not None}
+        return await self.known(products, accounts, {request.source_id for request in wanted})
+
+    async def known(self, products: Collection[str], accounts: Collection[str], source_ids: Collection[str]) -> Known:
+        """The same, by the codes and the source ids. Raises Retryable."""
+        lookup = self._context.lookup
+        return Known(
+            await lookup.products(products) if products else {},
+            await lookup.accounts(accounts) if accounts else {},
+            await self._context.records.get(DOCUMENTS, source_ids) if source_ids else {},
+        )
+
+    def judge(self, sent: Sent, holder: Rights, known: Known, now: datetime) -> Judged:
+        """What is to be taken in of a document. Raises InvalidRequest for one that is beyond its holder's limits, was
+        made at an impossible time, or contradicts what was taken under its id before."""
+        digest, revision = fingerprint(sent.request), sent.request.revision
+        raw = known.entries.get(sent.request.source_id)
+        before = msgspec.json.decode(raw, type=Entry) if raw else None
+        match fate(before, digest, revision):
+            case Fate.CONFLICT:
+                raise InvalidRequest((conflict(sent.local_id, revision),))
+            case Fate.SAME | Fate.OLDER:
+                return Judged(sent, Entry(digest, revision))
+        request = limits.completed(sent.request, holder)
+        wrong = (
+            *limits.out_of_time(sent.at, request.date, now, skew=self._spec.clock_skew, oldest=self._spec.oldest),
+            *limits.beyond(request, holder, known.products, known.accounts),
+        )
+        if wrong:
+            raise InvalidRequest(wrong)
+        priced = limits.at_todays_prices(request, known.products, self._spec.price_changed)
+        command = self._command(priced.request, sent.at or now, now)
+        return Judged(sent, Entry(digest, revision, priced.notes, command))
+
+    def _command(self, request: DocumentRequest, at: datetime, now: datetime) -> bytes:
+        make = Submit if request.revision == 1 else Amend
+        command = codec.encode(
+            make.of(request, source=self.source, actor=self._context.name, now=now, occurred_at=min(at, now))
+        )
+        if len(command) > MAX_COMMAND_BYTES:
+            raise InvalidRequest((sentence("item_too_large", limit=MAX_COMMAND_BYTES),))
+        return command
+
+    async def take(self, judged: Sequence[Judged], known: Known) -> list[Verdict]:
+        """Remember and publish what is new among them, and publish what was remembered but perhaps never published;
+        then what became of each, in order. Raises Retryable: some may have been taken, and it may be done again."""
+        entered = [
+            await self._enter(
+                DOCUMENTS, each.sent.request.source_id, each.entry, known.entries.get(each.sent.request.source_id)
+            )
+            for each in judged
+        ]
+        unpublished = _distinct(entered)
+        if unpublished:
+            await self._context.publisher.documents([codec.decode_command(each.entry.message) for each in unpublished])
+        await self._settle(DOCUMENTS, unpublished)
+        return [Verdict(_RESULTS[each.fate], () if each.fate is Fate.OLDER else each.entry.notes) for each in entered]
+
+    async def take_visits(self, visits: Sequence[Visit], before: Mapping[str, bytes]) -> list[Verdict]:
+        """The same for visits, which have no revisions; ``before`` is what is remembered of them."""
+        entered = []
+        for visit in visits:
+            message = codec.encode(visit)
+            entry = Entry(hashlib.sha256(message).hexdigest(), message=message)
+            entered.append(await self._enter(VISITS, visit.source_id, entry, before.get(visit.source_id)))
+        unpublished = _distinct(entered)
+        if unpublished:
+            await self._context.publisher.visits([codec.decode_as(each.entry.message, Visit) for each in unpublished])
+        await self._settle(VISITS, unpublished)
+        return [Verdict(_RESULTS[each.fate]) for each in entered]
+
+    async def _enter(self, bucket: str, key: str, entry: Entry, raw: bytes | None) -> "_Entered":
+        """Remember an item, unless something is remembered that forbids it; ``raw`` is what was, when last looked."""
+        records = self._context.records
+        for _ in range(_WRITES):
+            before = msgspec.json.decode(raw, type=Entry) if raw else None
+            found = fate(before, entry.digest, entry.revision)
+            if before is not None and raw is not None and found not in (Fate.NEW, Fate.CHANGED):
+                return _Entered(key, found, before, raw)
+            if not entry.message:
+                # It was judged as taken before, and what was taken is gone: it has to be judged anew.
+                raise busy()
+            new = msgspec.json.encode(entry)
+            written = records.put_new(bucket, key, new) if raw is None else records.replace(bucket, key, raw, new)
+            if await written:
+                return _Entered(key, found, entry, new)
+            raw = (await records.get(bucket, [key])).get(key)
+        raise busy()
+
+    async def _settle(self, bucket: str, published: Iterable["_Entered"]) -> None:
+        """What Kafka has needn't be kept here any longer."""
+        for each in published:
+            settled = msgspec.json.encode(msgspec.structs.replace(each.entry, message=b""))
+            await self._context.records.replace(bucket, each.key, each.raw, settled)
+
+
+class _Entered(NamedTuple):
+    """An item as it stands in Records."""
+
+    key: str
+    fate: Fate
+    entry: Entry
+    raw: bytes
+
+
+def _distinct(entered: Iterable[_Entered]) -> list[_Entered]:
+    """Those whose message is still to be published, each once, oldest revision first as they came."""
+    return list({(each.key, each.entry.revision): each for each in entered if each.entry.message}.values())
+
+
+def conflict(local_id: str, revision: int) -> Reason:
+    """The reason of other content under an id and revision."""
+    return sentence("conflict", at="id", id=local_id, revision=str(revision))

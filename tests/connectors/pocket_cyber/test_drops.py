@@ -1,0 +1,157 @@
+"""The exchange by files: the same documents, limits and memory, told by row and column."""
+
+import csv
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from connectors.pocket_cyber.spec import Limits, PriceChanged, Spec
+from schemas.dates import jalali, today_in_tehran, utc_now
+from schemas.documents import State
+from schemas.master import Product
+from tests.connectors.conftest import until
+from tests.connectors.pocket_cyber.test_exchange import results
+from tests.connectors.pocket_cyber.world import PRICE, Backdrop, Site, open_site
+
+HEADING = "شماره سند,نوع سند,تاریخ,مشتری,تسویه,انبار,کد کالا,تعداد,فی,تخفیف\n"
+
+
+def dropping(root: Path, **given: object) -> Spec:
+    spec = Spec(
+        holders={"v1": Limits(discount_percent=Decimal(5)), "v2": Limits()},
+        folder=root,
+        poll=timedelta(milliseconds=20),
+    )
+    return msgspec.structs.replace(spec, **given)
+
+
+def row(site: Site, id_: str, product: str, **changes: object) -> str:
+    cells = {
+        "kind": "فاکتور فروش",
+        "date": jalali(today_in_tehran(utc_now())),
+        "account": site.ali,
+        "payment": "نقد",
+        "warehouse": site.van,
+        "product": product,
+        "quantity": "۲",
+        "unit_price": PRICE,
+        "discount": "",
+        **changes,
+    }
+    return ",".join([id_, *map(str, cells.values())]) + "\n"
+
+
+def drop(root: Path, holder: str, name: str, text: str) -> None:
+    unfinished = root / holder / "inbox" / f"{name}.part"
+    unfinished.write_text(text, "utf-8")
+    unfinished.rename(unfinished.with_suffix(""))
+
+
+async def result(root: Path, holder: str, name: str) -> list[dict[str, str]]:
+    """The lines of a result file, once it is there."""
+    path = root / holder / "results" / f"{name}.result.csv"
+    await until(path.exists)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def folders(tmp_path: Path) -> Path:
+    root = tmp_path / "pocket"
+    for holder in ("v1", "v2", "someone-else"):
+        (root / holder / "inbox").mkdir(parents=True)
+    return root
+
+
+async def test_documents_come_by_files_within_the_limits(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    async with open_site(backdrop, dropping(root), tmp_path) as site:
+        text = (
+            HEADING
+            + row(site, "S1", site.drink)
+            + row(site, "S1", site.food, discount=100_000)
+            + row(site, "S2", site.drink, discount=100_001)
+            + row(site, "S3", "NOPE")
+            + row(site, "S 4", site.drink)
+            + row(site, "S5", site.drink, date="1420/01/01")
+            + row(site, "S6", site.drink, quantity="many")
+            + row(site, "S7", site.drink)
+        )
+        drop(root, "v1", "documents-1.csv", text)
+        told = await result(root, "v1", "documents-1.csv")
+        assert [(each["row"], each["column"], each["code"]) for each in told] == [
+            ("4", "تخفیف", "discount_ceiling"),
+            ("5", "کد کالا", "unknown_product"),
+            ("6", "شماره سند", "local_id"),
+            ("7", "تاریخ", "from_future"),
+            ("8", "تعداد", "not_number"),
+            ("", "", "summary"),
+        ]
+        first, last = await site.decided("v1", "S1", "S7")
+        assert (first.state, last.state) == (State.CLEARED, State.CLEARED)
+        assert len(first.lines) == 2
+        assert await site.document("v1", "S2") is None
+        # The same document over HTTP is the same document; another holder's file is another's document.
+        device = await site.ready("v1")
+        item = {
+            "id": "S7",
+            "at": device.now.isoformat(),
+            "kind": "sales_invoice",
+            "date": jalali(today_in_tehran(utc_now())),
+            "account": site.ali,
+            "payment": "cash",
+            "lines": [{"product": site.drink, "quantity": "2", "unit_price": PRICE, "warehouse": site.van}],
+        }
+        assert await results(device, item, {**item, "note": "otherwise"}) == [
+            ("repeated", []),
+            ("conflict", ["conflict"]),
+        ]
+        drop(root, "v2", "documents-1.csv", HEADING + row(site, "S7", site.drink))
+        await result(root, "v2", "documents-1.csv")
+        assert (await site.decided("v2", "S7"))[0].id != last.id
+        assert not (root / "someone-else" / "done").exists()
+
+
+async def test_a_file_sent_again_counts_once_and_a_contradiction_is_told(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    spec = dropping(root, price_changed=PriceChanged.HOLD)
+    async with open_site(backdrop, spec, tmp_path) as site:
+        text = HEADING + row(site, "S1", site.drink)
+        drop(root, "v1", "documents-1.csv", text)
+        assert len(await result(root, "v1", "documents-1.csv")) == 1
+        await site.tell(Product(site.drink, "نوشابه", price=2 * PRICE))
+        other = row(site, "S1", site.drink, quantity=5)
+        drop(root, "v1", "documents-2.csv", text)
+        drop(root, "v1", "documents-3.csv", HEADING + other)
+        drop(root, "v1", "documents-4.csv", HEADING + row(site, "S2", site.drink))
+        assert len(await result(root, "v1", "documents-2.csv")) == 1
+        [contradicted, _] = await result(root, "v1", "documents-3.csv")
+        assert (contradicted["row"], contradicted["column"], contradicted["code"]) == ("2", "شماره سند", "conflict")
+        await result(root, "v1", "documents-4.csv")
+        first, held = await site.decided("v1", "S1", "S2")
+        assert (first.state, first.step, first.lines[0].quantity) == (State.CLEARED, 1, 2)
+        assert (held.state, [why.code for why in held.reasons]) == (State.HELD, ["source_hold"])
+
+
+async def test_master_data_isnt_taken_from_a_holder(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    async with open_site(backdrop, dropping(root), tmp_path):
+        drop(root, "v1", "products.csv", "code,name\nX,x\n")
+        told = await result(root, "v1", "products.csv")
+        assert told[0]["code"] == "documents_only"
+        assert (root / "v1" / "failed" / "products.csv").exists()
+
+
+async def test_a_half_written_file_is_left_alone_and_a_folder_made_later_is_found(
+    backdrop: Backdrop, tmp_path: Path
+) -> None:
+    root = tmp_path / "pocket"
+    (root / "v1" / "inbox").mkdir(parents=True)
+    async with open_site(backdrop, dropping(root), tmp_path) as site:
+        (root / "v1" / "inbox" / "documents.csv.part").write_text(HEADING + row(site, "S1", site.drink), "utf-8")
+        (root / "v2" / "inbox").mkdir(parents=True)
+        drop(root, "v2", "documents.csv", HEADING + row(site, "S1", site.drink))
+        await result(root, "v2", "documents.csv")
+        await site.decided("v2", "S1")
+        assert [path.name for path in (root / "v1" / "inbox").iterdir()] == ["documents.csv.part"]
