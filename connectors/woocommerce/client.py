@@ -244,15 +244,16 @@ class Client:
         return tuple([decode(item, Webhook) async for page in pages for item in page.items])
 
     async def create_webhook(self, *, name: str, topic: str, delivery_url: str, secret: Secret) -> Webhook:
-        """Create one that is active; the shop pings it at once. ``topic`` is e.g. ``order.updated``."""
-        wanted = {"name": name, "topic": topic, "delivery_url": delivery_url, "status": "active"}
+        """Create one, which is active and pinged at once. ``topic`` is e.g. ``order.updated``."""
+        wanted = {"name": name, "topic": topic, "delivery_url": delivery_url}
         answer = await self._ask("POST", "/webhooks", body=encode({**wanted, "secret": secret.reveal()}))
         return decode(answer.body, Webhook)
 
     async def change_webhook(
         self, number: int, *, status: str = "", delivery_url: str = "", secret: Secret | None = None
     ) -> Webhook:
-        """Change what is given. Status "active" enables it again; the shop forgets its failures and pings it."""
+        """Change what is given. Status "active" enables it again; until a delivery is answered well, its next failure
+        disables it once more. Another ``delivery_url`` is pinged."""
         wanted = {"status": status, "delivery_url": delivery_url, "secret": secret.reveal() if secret else ""}
         given = {name: value for name, value in wanted.items() if value}
         return decode((await self._ask("PUT", f"/webhooks/{number}", body=encode(given))).body, Webhook)

@@ -367,7 +367,11 @@ class Sold(Payload, frozen=True, kw_only=True):
 
 
 class Product(Sold, frozen=True, kw_only=True):
-    """A product. Of a "variable" one the ``variations`` are sold, not itself."""
+    """A product. Of a "variable" one the ``variations`` are sold, not itself.
+
+    Webhooks tell of variations as of products of the type "variation", with their product's ``parent_id``; such a
+    one's ``manage_stock`` may be "parent".
+    """
 
     type: str
     slug: str = ""
@@ -378,7 +382,7 @@ class Product(Sold, frozen=True, kw_only=True):
     total_sales: int | str = 0
     external_url: str = ""
     button_text: str = ""
-    manage_stock: bool = False
+    manage_stock: bool | str = False
     sold_individually: bool = False
     shipping_required: bool = False
     shipping_taxable: bool = False

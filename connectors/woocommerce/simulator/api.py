@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -28,6 +29,8 @@ _SOLD_FIELDS: Final = (
 _ORDER_FIELDS: Final = ("customer_note", "transaction_id", "payment_method", "payment_method_title", "customer_id")
 _PRODUCT_STATUSES: Final = ("draft", "pending", "private", "publish", "future", "auto-draft")
 _WEBHOOK_STATUSES: Final = ("active", "paused", "disabled")
+_RESOURCES: Final = ("coupon", "customer", "order", "product")
+_EVENTS: Final = ("created", "updated", "deleted", "restored")
 _STOCK_STATUSES: Final = ("instock", "outofstock", "onbackorder")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -447,39 +450,36 @@ class Api:
         self._shop.saved("customer", doc["id"])
 
     async def _create_webhook(self, given: Doc, request: web.Request) -> Doc:
-        if not given.get("topic") or "." not in given["topic"]:
-            raise Problem(
-                "woocommerce_rest_shop_webhook_invalid_topic", "Webhook topic is required and must be valid.", 400
-            )
-        if not str(given.get("delivery_url", "")).startswith(("http://", "https://")):
-            raise Problem(
-                "woocommerce_rest_shop_webhook_invalid_delivery_url",
-                "Webhook delivery URL must be a valid URL starting with http:// or https://.",
-                400,
-            )
+        """Whatever status is asked for: it is active, as in WooCommerce."""
+        _check_topic(given.get("topic", ""), "Webhook topic is required and must be valid.")
+        _check_delivery_url(given.get("delivery_url", ""))
         number = self._shop.add(
             "webhook",
             {
                 "name": given.get("name") or f"Webhook created on {self._shop.now()}",
-                "status": _webhook_status(given.get("status", "active")),
+                "status": "active",
                 "topic": given["topic"],
                 "delivery_url": given["delivery_url"],
-                "_secret": given.get("secret", ""),
+                "_secret": given.get("secret") or secrets.token_urlsafe(37),
                 "_failures": 0,
+                "_pending": True,
             },
         )
         doc = self._shop.find("webhook", number)
-        await self._sender.changed(doc, activated=doc["status"] == "active")
+        await self._sender.ping(doc)
         return doc
 
     async def _change_webhook(self, doc: Doc, given: Doc) -> None:
-        before = doc["status"], doc["delivery_url"]
-        doc["status"] = _webhook_status(given.get("status") or doc["status"])
-        doc |= {name: given[name] for name in ("name", "topic", "delivery_url") if given.get(name)}
+        if given.get("topic"):
+            _check_topic(given["topic"], "Webhook topic must be valid.")
+        if given.get("delivery_url"):
+            _check_delivery_url(given["delivery_url"])
+        if given.get("status") and given["status"] not in _WEBHOOK_STATUSES:
+            raise Problem("woocommerce_rest_shop_webhook_invalid_status", "Webhook status must be valid.", 400)
+        before = doc["delivery_url"]
+        doc |= {name: given[name] for name in ("name", "status", "topic", "delivery_url") if given.get(name)}
         doc["_secret"] = given.get("secret") or doc["_secret"]
-        self._shop.saved("webhook", doc["id"])
-        changed = before != (doc["status"], doc["delivery_url"])
-        await self._sender.changed(doc, activated=doc["status"] == "active" and changed)
+        await self._sender.saved(doc, moved=doc["delivery_url"] != before)
 
 
 def _check_sold(given: Mapping[str, Any]) -> None:
@@ -515,10 +515,19 @@ def _push(kind: str, doc: Doc, given: Mapping[str, Any]) -> Pushed:
     )
 
 
-def _webhook_status(status: str) -> str:
-    if status not in _WEBHOOK_STATUSES:
-        raise invalid_parameter("status", f"status is not one of {', '.join(_WEBHOOK_STATUSES)}.")
-    return status
+def _check_topic(topic: str, sentence: str) -> None:
+    resource, _, event = topic.lower().partition(".")
+    if resource not in _RESOURCES or event not in _EVENTS:
+        raise Problem("woocommerce_rest_shop_webhook_invalid_topic", sentence, 400)
+
+
+def _check_delivery_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise Problem(
+            "woocommerce_rest_shop_webhook_invalid_delivery_url",
+            "Webhook delivery URL must be a valid URL starting with http:// or https://.",
+            400,
+        )
 
 
 def _number(value: object, name: str) -> Decimal:

@@ -81,7 +81,7 @@ class Doorkeeper:
 
     def _by_basic(self, call: Call, query: Mapping[str, str]) -> Key | None:
         name, secret = query.get("consumer_key", ""), query.get("consumer_secret", "")
-        if not name and not self.strips_authorization:
+        if not (name and secret) and not self.strips_authorization:
             name, secret = _basic(call.authorization)
         key = self._of(name)
         if key and not hmac.compare_digest(key.secret.encode(), secret.encode()):

@@ -2,8 +2,11 @@
 
 Deliveries wait in a queue until they are pumped, as WordPress's scheduler would; the same one isn't queued twice. What
 is sent is the object as it is when it is sent, in the API's own form, signed over the raw bytes; of what was deleted
-only the id. A delivery is well if it is answered 2xx, 301 or 302. Each that isn't is counted, one that is ends the
+only the id. A delivery is well if it is answered 2xx, 300, 301 or 302. Each that isn't is counted, one that is ends the
 count; once the count is above five, the next failure disables the webhook, and what happens then is told to nobody.
+Enabling it again doesn't end the count: its first failure disables it once more.
+
+A ping that isn't answered 200 is tried again whenever the webhook is saved, deliveries included.
 """
 
 import asyncio
@@ -28,7 +31,7 @@ from connectors.woocommerce.simulator.shop import Shop
 
 MOST_FAILURES: Final = 5
 TIMEOUT_SECONDS: Final = 60.0
-_MOVED: Final = frozenset({301, 302})
+_WELL: Final = range(200, 303)
 _SAFE_PORTS: Final = frozenset({80, 443, 8080})
 _LOG: Final = logging.getLogger(__name__)
 
@@ -67,13 +70,20 @@ class Sender:
             if webhook["topic"] == f"{resource}.{event}" and webhook["status"] == "active":
                 self._queue[_Delivery(webhook["id"], webhook["topic"], number)] = None
 
-    async def changed(self, webhook: Doc, *, activated: bool) -> None:
-        """A webhook was created, or activated or moved: its failures are forgotten, and it is pinged."""
-        if activated:
-            webhook["_failures"] = 0
-            body = urlencode({"webhook_id": webhook["id"]}).encode()
-            async with self._session() as session:
-                await self._post(session, webhook, "", 0, body, {"Content-Type": "application/x-www-form-urlencoded"})
+    async def ping(self, webhook: Doc) -> None:
+        """Ask whether anybody is there."""
+        body = urlencode({"webhook_id": webhook["id"]}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with self._session() as session:
+            if await self._post(session, webhook, "", 0, body, headers) == 200:
+                webhook["_pending"] = False
+        self._shop.saved("webhook", webhook["id"])
+
+    async def saved(self, webhook: Doc, *, moved: bool = False) -> None:
+        """A webhook was changed; ``moved``: it has another address."""
+        self._shop.saved("webhook", webhook["id"])
+        if webhook["status"] == "active" and (moved or webhook["_pending"]):
+            await self.ping(webhook)
 
     async def pump(self, *, shuffled: bool = False) -> int:
         """Send everything that waits, in its order or ``shuffled``; how much was sent."""
@@ -99,18 +109,20 @@ class Sender:
         status = await self._post(
             session, webhook, delivery.topic, delivery.resource, body, self._headers(webhook, delivery, body)
         )
-        if 200 <= status < 300 or status in _MOVED:
+        if status in _WELL:
             webhook["_failures"] = 0
         elif webhook["_failures"] > MOST_FAILURES:
             webhook["status"] = "disabled"
-            self._shop.saved("webhook", webhook["id"])
         else:
             webhook["_failures"] += 1
+        await self.saved(webhook)
 
     def _payload(self, delivery: _Delivery) -> bytes:
         resource, _, event = delivery.topic.partition(".")
         if event == "deleted":
             return answers.encoded({"id": delivery.resource})
+        if resource == "product" and delivery.resource in self._shop.tables["variation"]:
+            return answers.encoded(answers.variation(self._shop, self._shop.find("variation", delivery.resource)))
         doc = self._shop.tables[resource].get(delivery.resource)
         if doc is None:  # deleted since: WooCommerce sends what its API says of it
             return answers.encoded(answers.invalid_id(resource, 404).body)

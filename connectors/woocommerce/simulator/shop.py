@@ -16,7 +16,7 @@ from connectors.woocommerce.simulator.pricing import Purse
 STATUSES: Final = ("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "checkout-draft")
 TRASH: Final = "trash"
 NEW_SECONDS: Final = 10
-"""What is saved within this of its creation is told as created, not as updated."""
+"""A product saved on its own page within this of its creation is told as created once more."""
 _TAKES_STOCK: Final = frozenset({"processing", "on-hold", "completed"})
 _GIVES_STOCK_BACK: Final = frozenset({"cancelled", "pending", "failed"})
 _PAID: Final = frozenset({"processing", "completed"})
@@ -209,26 +209,29 @@ class Shop:
             "date_created_gmt": now,
             "date_modified_gmt": now,
         }
-        self.saved(kind, number)
+        self._keep(kind, number)
+        self.tell(_told_as(kind), "created", number)
         return number
 
     def saved(self, kind: str, number: int, *, bump: bool = True) -> None:
         """Something of it was changed: it is modified now (unless not ``bump``), kept, and told of."""
-        doc = self.tables[kind][number]
         if bump:
-            doc["date_modified_gmt"] = self.now()
+            self.tables[kind][number]["date_modified_gmt"] = self.now()
         self._keep(kind, number)
-        age = self._moment() - _moment(doc["date_created_gmt"])
-        if kind != "variation":
-            self.tell(kind, "created" if age <= timedelta(seconds=NEW_SECONDS) else "updated", number)
-        elif doc.get("parent_id") in self.tables["product"]:
-            self.tell("product", "updated", doc["parent_id"])
+        self.tell(_told_as(kind), "updated", number)
+
+    def save_page(self, product: int) -> None:
+        """Somebody saved a product on its own page, where a save soon after its creation is told as that as well."""
+        age = self._moment() - _moment(self.find("product", product)["date_created_gmt"])
+        if age <= timedelta(seconds=NEW_SECONDS):
+            self.tell("product", "created", product)
+        self.saved("product", product)
 
     def remove(self, kind: str, number: int) -> None:
-        """Delete it for good."""
-        doc = self.tables[kind].pop(number)
+        """Delete it for good. WooCommerce tells that of customers alone: of others, that they went to the trash."""
+        del self.tables[kind][number]
         self._keeper.forget(kind, number)
-        if doc.get("status") != TRASH:
+        if kind == "customer":
             self.tell(kind, "deleted", number)
 
     def _keep(self, kind: str, number: int) -> None:
@@ -628,6 +631,11 @@ class Shop:
             "rate_percent": str(self.customs.tax_percent),
             "meta_data": [],
         }
+
+
+def _told_as(kind: str) -> str:
+    """The resource webhooks tell of: a variation is a product to them."""
+    return "product" if kind == "variation" else kind
 
 
 def _moment(gmt: str) -> datetime:
