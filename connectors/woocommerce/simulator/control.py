@@ -20,6 +20,7 @@ def routes(simulator: "WooCommerceSimulator") -> list[web.RouteDef]:
     - ``POST /sim/orders/N/status {"status": "cancelled"}``; ``…/trash``, ``…/restore``, ``…/refund`` (all of it)
     - ``POST /sim/deliver``: send the webhooks that wait
     - ``POST /sim/faults {"kind": "status", "status": 429, …}`` (:class:`Fault`); ``DELETE /sim/faults`` ends all
+    - ``POST /sim/away {"seconds": 5}``: answer nothing for so long, then come back on the same port
     - ``GET /sim/ledger``: what came and went
     """
     shop = simulator.shop
@@ -56,6 +57,11 @@ def routes(simulator: "WooCommerceSimulator") -> list[web.RouteDef]:
         simulator.faults.clear()
         return {"faults": 0}
 
+    async def away(given: dict[str, Any], _: int) -> object:
+        seconds = float(given["seconds"])
+        simulator.go_away(seconds)
+        return {"away": seconds}
+
     async def ledger(_: dict[str, Any], __: int) -> object:
         return simulator.ledger.told()
 
@@ -68,6 +74,7 @@ def routes(simulator: "WooCommerceSimulator") -> list[web.RouteDef]:
         web.post("/sim/deliver", _handler(deliver)),
         web.post("/sim/faults", _handler(fault)),
         web.delete("/sim/faults", _handler(mend)),
+        web.post("/sim/away", _handler(away)),
         web.get("/sim/ledger", _handler(ledger)),
     ]
 

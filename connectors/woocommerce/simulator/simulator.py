@@ -71,6 +71,7 @@ class WooCommerceSimulator:
         self._sends_every = sends_every
         self._runner: web.AppRunner | None = None
         self._pumping: asyncio.Task[None] | None = None
+        self._away: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -104,8 +105,21 @@ class WooCommerceSimulator:
             await self._runner.cleanup()
             self._runner = None
 
+    def go_away(self, seconds: float) -> None:
+        """Stop soon, and start again after these seconds."""
+
+        async def away() -> None:
+            await self.stop()
+            await asyncio.sleep(seconds)
+            await self.start()
+
+        self._away = asyncio.create_task(away())
+
     async def close(self) -> None:
         """End it, and its file."""
+        if self._away:
+            self._away.cancel()
+            await asyncio.wait([self._away])
         await self.stop()
         self._keeper.close()
 

@@ -1,5 +1,6 @@
 """The simulator as a process of its own, and what can be asked of it from outside."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from connectors.base import Retryable
 from connectors.woocommerce.client import Busy, Client
 from schemas.secret import Secret
 
@@ -48,6 +50,20 @@ def ask(url: str, path: str, body: object = None, method: str = "POST") -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{url}{path}", data, method=method)) as answer:
         return json.load(answer)
+
+
+async def until_it_is(client: Client, *, there: bool) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await client.currency()
+            except Retryable:
+                if not there:
+                    return
+            else:
+                if there:
+                    return
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -97,8 +113,11 @@ async def test_what_can_be_asked_of_it(tmp_path: Path) -> None:
                 await client.order(first)
             assert ask(url, "/sim/faults", method="DELETE") == {"faults": 0}
             assert (await client.order(first)).status == "completed"
+            assert ask(url, "/sim/away", {"seconds": 0.2}) == {"away": 0.2}
+            await until_it_is(client, there=False)
+            await until_it_is(client, there=True)
         told = ask(url, "/sim/ledger", method="GET")
-        assert [each["status"] for each in told["asked"]] == [200, 503, 200]
+        assert [each["status"] for each in told["asked"]][:3] == [200, 503, 200]
         process.kill()
         process.wait()
     with started(*words) as process:
