@@ -1,7 +1,6 @@
 """The client through the real pymssql: its errors are ours, and a call that hangs holds up nobody."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 import sys
@@ -128,28 +127,24 @@ def test_an_error_is_what_its_words_say(number: int, text: bytes, kind: type[Exc
 async def stuck() -> AsyncIterator[tuple[int, asyncio.Event]]:
     """The port of a server that takes connections and says nothing; the event tells that a client speaks to it."""
     reached = asyncio.Event()
-    talks: set[asyncio.Task[None]] = set()
+    talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talk = asyncio.current_task()
-        assert talk is not None
-        talks.add(talk)
-        try:
-            await reader.read(1)
-            reached.set()
-            await reader.read(-1)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+    async def listen(reader: asyncio.StreamReader) -> None:
+        await reader.read(1)
+        reached.set()
+        await reader.read(-1)
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks[asyncio.get_running_loop().create_task(listen(reader))] = writer
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], reached
     finally:
         server.close()
-        for talk in talks:
+        for talk, writer in talks.items():
             talk.cancel()
+            writer.transport.abort()
         await asyncio.gather(*talks, return_exceptions=True)
 
 
