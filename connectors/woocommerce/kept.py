@@ -1,0 +1,148 @@
+"""What the connector remembers of a shop, in the database: orders, exceptions, SKUs, what it was told of stock."""
+
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from connectors.base import Context, Outage
+from schemas.dates import Moment
+
+ORDERS: Final = "orders"
+EXCEPTIONS: Final = "exceptions"
+SKUS: Final = "skus"
+WISHES: Final = "wishes"
+"""What a person asked for at the API: exception → retry or dismiss."""
+SOLD: Final = "sold"
+BAD: Final = "bad"
+"""Digests of what couldn't be read, so that each is told once."""
+
+RETRY: Final = b"retry"
+DISMISS: Final = b"dismiss"
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One order as it was last taken in. ``content`` is the fingerprint of its document; ``modified`` the shop's date.
+
+    ``generation`` counts its lives: a cancelled document is final, so an order that comes back begins another.
+    """
+
+    modified: Moment | None = None
+    content: str = ""
+    revision: int = 0
+    generation: int = 1
+    gone: bool = False
+    settled: bool = False
+    """Posted, or come to nothing: no longer compared every night."""
+    refunds: tuple[int, ...] = ()
+    dismissed: Moment | None = None
+    """The order as it was modified then is nobody's business any more."""
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing a person has to see to."""
+
+    id: str
+    en: str
+    fa: str
+    since: Moment
+    order: int | None = None
+    number: str = ""
+    sku: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a SKU is in the shop, and what the shop has of it as far as we know."""
+
+    id: int
+    parent: int = 0
+    stock: str | None = None
+    price: str | None = None
+
+
+class Memory:
+    """One instance's records, waited for while the database is away."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._outage = Outage("the database of records", context.logger)
+
+    async def order(self, number: int) -> Kept | None:
+        """What was kept of an order."""
+        found = await self._get(ORDERS, str(number))
+        return msgspec.json.decode(found, type=Kept) if found else None
+
+    async def keep(self, number: int, kept: Kept) -> None:
+        """Keep an order; after what it stands for was published."""
+        await self.put(ORDERS, str(number), msgspec.json.encode(kept))
+
+    async def complain(self, problem: Problem) -> bool:
+        """Put something on the exception list; whether it is new there."""
+        before = await self._get(EXCEPTIONS, problem.id)
+        if before is not None:
+            old = msgspec.json.decode(before, type=Problem)
+            problem = msgspec.structs.replace(problem, since=old.since)
+            if old == problem:
+                return False
+        await self.put(EXCEPTIONS, problem.id, msgspec.json.encode(problem))
+        return True
+
+    async def settle(self, problem: str) -> None:
+        """Take something off the exception list."""
+        if await self._get(EXCEPTIONS, problem) is not None:
+            await self.put(EXCEPTIONS, problem, None)
+
+    async def problems(self) -> list[Problem]:
+        """The exception list."""
+        return [msgspec.json.decode(value, type=Problem) for _, value in await self.all(EXCEPTIONS)]
+
+    async def mapped(self, skus: set[str]) -> dict[str, str]:
+        """The codes people gave to SKUs."""
+        found = await self._outage.waited_out(lambda: self._context.records.get(SKUS, skus))
+        return {sku: code.decode() for sku, code in found.items()}
+
+    async def items(self, codes: set[str]) -> dict[str, Item]:
+        """What the shop has, by SKU."""
+        found = await self._outage.waited_out(lambda: self._context.records.get(SOLD, codes))
+        return {code: msgspec.json.decode(value, type=Item) for code, value in found.items()}
+
+    async def put_items(self, items: dict[str, Item]) -> None:
+        """Keep what the shop has."""
+        values: dict[str, bytes | None] = {code: msgspec.json.encode(item) for code, item in items.items()}
+        await self._outage.waited_out(lambda: self._context.records.put(SOLD, values))
+
+    async def all(self, bucket: str) -> list[tuple[str, bytes]]:
+        """Everything in a bucket."""
+        found: list[tuple[str, bytes]] = []
+        while True:
+            after = found[-1][0] if found else ""
+            page = await self._outage.waited_out(partial(self._context.records.page, bucket, after))
+            if not page:
+                return found
+            found += page
+
+    async def put(self, bucket: str, key: str, value: bytes | None) -> None:
+        """Set one record, or forget it."""
+        await self._outage.waited_out(lambda: self._context.records.put(bucket, {key: value}))
+
+    async def get(self, bucket: str, key: str) -> bytes | None:
+        """One record."""
+        return await self._get(bucket, key)
+
+    async def cursor(self, name: str) -> str | None:
+        """Where something was left."""
+        return await self._outage.waited_out(lambda: self._context.cursors.get(name))
+
+    async def set_cursor(self, name: str, value: str) -> None:
+        """Leave it there."""
+        await self._outage.waited_out(lambda: self._context.cursors.set(name, value))
+
+    async def _get(self, bucket: str, key: str) -> bytes | None:
+        found = await self._outage.waited_out(lambda: self._context.records.get(bucket, [key]))
+        return found.get(key)
+
+
+def problem_of(order: int | None, number: str, en: str, fa: str, now: datetime, sku: str | None = None) -> Problem:
+    """An order on the exception list."""
+    return Problem(f"order-{order}", en, fa, now, order, number, sku)

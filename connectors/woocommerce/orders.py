@@ -1,0 +1,372 @@
+"""Orders come in: pushed by webhook, or found by asking for what changed; each is taken in by the same steps.
+
+One order at a time, by one process: so pushes and polls of the same thing are one thing, and what the shop dated
+earlier never overwrites what it dated later. What is remembered of an order is written after Kafka has what it says.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
+from connectors.woocommerce import kept as keeping
+from connectors.woocommerce import mapper
+from connectors.woocommerce.client import PER_PAGE, Client, Page, Refused
+from connectors.woocommerce.kept import Kept, Memory, Problem
+from connectors.woocommerce.mapper import GONE, Known, Unmappable
+from connectors.woocommerce.payloads import Deleted, Order, Refund, decode, utc
+from connectors.woocommerce.spec import Spec
+from schemas import ids
+from schemas.commands import Amend, Cancel, Submit, fingerprint
+from schemas.deadletters import DeadLetter
+from schemas.documents import DocumentRequest, State
+from schemas.pushes import Push
+
+READ_SECONDS: Final = 0.5
+ACCOUNT_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.05
+_CHANGED: Final = "orders"
+_COMPARED: Final = "compared"
+_OPEN: Final = "pending,on-hold,processing"
+_RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
+
+
+class Orders:
+    """One shop's orders."""
+
+    def __init__(self, spec: Spec, context: Context, client: Client, memory: Memory, shop: Outage, bus: Outage) -> None:
+        self._spec = spec
+        self._context = context
+        self._client = client
+        self._memory = memory
+        self._shop = shop
+        self._bus = bus
+        self._one = asyncio.Lock()
+        self._asked = asyncio.Event()
+        self.source = spec.source or context.instance
+        self.polled_at: datetime | None = None
+        self.waiting = 0
+        """Pushes not yet taken in."""
+
+    def ask_now(self) -> None:
+        """Something may have been missed: don't wait for the next question's time."""
+        self._asked.set()
+
+    # --- pushed
+
+    async def run_pushes(self) -> None:
+        """Take in what webhooks bring, until cancelled."""
+        async with self._context.events.pushes("orders") as reader:
+            while True:
+                pushes = await self._bus.waited_out(lambda: reader.read(READ_SECONDS))
+                self.waiting = reader.lag()
+                for push in pushes:
+                    await self._pushed(push)
+                await reader.ack(pushes)
+
+    async def _pushed(self, push: Push) -> None:
+        try:
+            if push.headers.get("x-wc-webhook-topic", "").endswith(".deleted"):
+                # It says no more than the id, and may come late: the shop tells how the order is.
+                await self._take_each([decode(push.body, Deleted).id])
+            else:
+                await self.take(decode(push.body, Order))
+        except UnknownPayload as error:
+            await self._letter(push.body, str(error), push.resource)
+
+    # --- asked for
+
+    async def run_polls(self) -> None:
+        """Ask for changes, and now and then for everything open, until cancelled."""
+        while True:
+            self._asked.clear()
+            await self._changed()
+            await self._compare_if_due()
+            try:
+                async with asyncio.timeout(self._spec.poll.total_seconds()):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+
+    async def _changed(self) -> None:
+        written = await self._memory.cursor(_CHANGED)
+        since = datetime.fromisoformat(written) - self._spec.overlap if written else None
+        begun = await self._shop.waited_out(self._client.server_time) or self._context.clock()
+        for status in ("any", "trash"):
+            await self._take_all(partial(self._client.orders, modified_after=since, status=status))
+        await self._memory.set_cursor(_CHANGED, begun.isoformat())
+        self.polled_at = self._context.clock()
+
+    async def _compare_if_due(self) -> None:
+        now = self._context.clock()
+        written = await self._memory.cursor(_COMPARED)
+        if written and now - datetime.fromisoformat(written) < self._spec.compare:
+            return
+        await self.compare()
+        await self._memory.set_cursor(_COMPARED, now.isoformat())
+
+    async def compare(self) -> None:
+        """Ask for every order that is open there or here, whenever it was changed; one that is no more is gone."""
+        seen = await self._take_all(partial(self._client.orders, status=_OPEN))
+        mine = await self._memory.all(keeping.ORDERS)
+        open_here = [int(key) for key, value in mine if not msgspec.json.decode(value, type=Kept).settled]
+        left = [number for number in open_here if number not in seen]
+        for start in range(0, len(left), PER_PAGE):
+            await self._take_each(left[start : start + PER_PAGE])
+        for problem in await self._memory.problems():
+            if problem.order is not None and problem.order not in seen:
+                await self._take_each([problem.order])
+
+    async def _take_each(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            try:
+                order = await self._shop.waited_out(partial(self._client.order, number))
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
+                async with self._one:
+                    await self._gone(number, await self._memory.order(number), None)
+            except UnknownPayload as error:
+                self._context.logger.error("order %d can't be read: %s", number, error)
+            else:
+                await self.take(order)
+
+    async def _take_all(self, pages: Callable[[], AsyncIterator[Page]]) -> set[int]:
+        """Take in every order of a list, from its beginning again after an outage; the ids that were there."""
+        seen: set[int] = set()
+
+        async def read() -> None:
+            async for page in pages():
+                for item in page.items:
+                    try:
+                        order = decode(item, Order)
+                    except UnknownPayload as error:
+                        await self._letter_once(item, str(error))
+                        continue
+                    seen.add(order.id)
+                    await self.take(order)
+
+        await self._shop.waited_out(read)
+        return seen
+
+    # --- taken in
+
+    async def take(self, order: Order) -> None:
+        """Take in an order as it now is; nothing happens if it was known like that, or later."""
+        async with self._one:
+            kept = await self._memory.order(order.id)
+            modified = utc(order.date_modified_gmt) if order.date_modified_gmt else None
+            if kept and kept.modified and modified and modified < kept.modified:
+                return
+            if kept and kept.dismissed is not None and kept.dismissed == modified:
+                return
+            if order.status in GONE:
+                await self._gone(order.id, kept, modified)
+            elif order.status in self._spec.take:
+                await self._take(order, kept or Kept(), modified)
+
+    async def _take(self, order: Order, kept: Kept, modified: datetime | None) -> None:
+        try:
+            kept = await self._content(order, kept, modified)
+            kept = await self._refunds(order, kept)
+        except Unmappable as problem:
+            await self._complain(order, problem)
+        else:
+            await self._memory.settle(f"order-{order.id}")
+
+    async def _content(self, order: Order, kept: Kept, modified: datetime | None) -> Kept:
+        generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
+        revision = 1 if kept.gone or not kept.revision else kept.revision
+        known = Known(await self._products(order), await self._account(order))
+        request = mapper.request(order, known, self._spec, generation=generation, revision=revision)
+        content = fingerprint(msgspec.structs.replace(request, revision=1))
+        fresh = kept.gone or not kept.revision
+        if fresh or content != kept.content:
+            if not fresh:
+                request = msgspec.structs.replace(request, revision=revision + 1)
+            await self._publish(Submit if fresh else Amend, request, modified)
+            kept = msgspec.structs.replace(
+                kept,
+                content=content,
+                revision=request.revision,
+                generation=generation,
+                gone=False,
+                settled=False,
+                refunds=() if fresh else kept.refunds,
+            )
+        kept = msgspec.structs.replace(kept, modified=modified, dismissed=None)
+        await self._memory.keep(order.id, kept)
+        return kept
+
+    async def _refunds(self, order: Order, kept: Kept) -> Kept:
+        """Refunds that are new become returns, those that are no more are cancelled."""
+        there = {refund.id for refund in order.refunds}
+        document = mapper.source_id(order.id, kept.generation)
+        for number in sorted(set(kept.refunds) - there):
+            await self._cancel(mapper.return_id(document, number), "the shop took the refund back")
+            kept = await self._noted(order.id, kept, [each for each in kept.refunds if each != number])
+        if fresh := there - set(kept.refunds):
+            refunds = await self._shop.waited_out(partial(self._client.refunds, order.id))
+            for refund in refunds:
+                if refund.id in fresh:
+                    await self._return(order, refund, kept)
+                    kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
+        return kept
+
+    async def _return(self, order: Order, refund: Refund, kept: Kept) -> None:
+        own_id = mapper.source_id(order.id, kept.generation)
+        known = Known(await self._products(order), await self._account(order))
+        sold = mapper.request(order, known, self._spec, generation=kept.generation, revision=kept.revision)
+        request = mapper.refund_request(refund, sold, await self._products(refund), self._spec)
+        document_id = ids.document_id(self.source, own_id)
+        documents = await self._bus.waited_out(lambda: self._context.lookup.documents([document_id]))
+        document = documents.get(document_id)
+        if document is None or document.state not in _RETURNABLE:
+            state = document.state if document else "undecided"
+            raise Unmappable(
+                f"Refund {refund.id} waits: its order is {state}, and is taken back once it is cleared.",
+                f"استرداد {refund.id} منتظر است؛ سند سفارش هنوز تأیید نشده است ({state}).",
+            )
+        await self._publish(Submit, request, utc(refund.date_created_gmt) if refund.date_created_gmt else None)
+
+    async def _noted(self, order: int, kept: Kept, refunds: Iterable[int]) -> Kept:
+        kept = msgspec.structs.replace(kept, refunds=tuple(sorted(refunds)))
+        await self._memory.keep(order, kept)
+        return kept
+
+    async def _gone(self, number: int, kept: Kept | None, modified: datetime | None) -> None:
+        """The order came to nothing in the shop."""
+        await self._memory.settle(f"order-{number}")
+        if kept is None or kept.gone:
+            return
+        if kept.revision:
+            await self._cancel(mapper.source_id(number, kept.generation), "cancelled in the shop")
+        await self._memory.keep(
+            number, msgspec.structs.replace(kept, modified=modified or kept.modified, gone=True, settled=True)
+        )
+
+    # --- what is known
+
+    async def _products(self, order: Order | Refund) -> dict[str, str]:
+        wanted = mapper.skus(order)
+        mapped = await self._memory.mapped(wanted)
+        codes = {mapped.get(sku, sku) for sku in wanted}
+        known = await self._bus.waited_out(lambda: self._context.lookup.products(codes))
+        return {sku: code for sku in wanted if (code := mapped.get(sku, sku)) in known}
+
+    async def _account(self, order: Order) -> str:
+        phone, email = mapper.phone_of(order), mapper.email_of(order)
+        lookup = self._context.lookup
+        found = await self._bus.waited_out(
+            lambda: lookup.accounts_of(phones=[phone] if phone else [], emails=[email] if email else [])
+        )
+        active = [account for account in found if account.active]
+        if len(active) == 1:
+            return active[0].code
+        if active:
+            codes = ", ".join(account.code for account in active)
+            raise Unmappable(
+                f"Several accounts have the phone {phone} or the e-mail {email}: {codes}. Leave one of them active.",
+                f"چند حساب با تلفن {phone} یا ایمیل {email} هست: {codes}. یکی را فعال نگه دارید.",
+            )
+        made = mapper.new_account(order, self._spec)
+        if made is None:
+            if self._spec.guest_account is not None:
+                return self._spec.guest_account
+            raise Unmappable(
+                "The customer left no phone number, and no guest_account is configured.",
+                "مشتری شمارهٔ تلفن نداده و حساب مشتری متفرقه (guest_account) پیکربندی نشده است.",
+            )
+        await self._bus.waited_out(lambda: self._context.publisher.master([made]))
+        await self._bus.waited_out(partial(self._there, made.code))
+        return made.code
+
+    async def _there(self, code: str) -> None:
+        """Wait until the hub has an account that was just told."""
+        deadline = asyncio.get_running_loop().time() + ACCOUNT_SECONDS
+        while not await self._context.lookup.accounts([code]):
+            if asyncio.get_running_loop().time() > deadline:
+                raise Retryable(f"the hub hasn't taken in account {code} yet")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    # --- told
+
+    async def _publish(
+        self, command: type[Submit] | type[Amend], request: DocumentRequest, modified: datetime | None
+    ) -> None:
+        made = command.of(
+            request, source=self.source, actor=self._context.name, now=self._context.clock(), occurred_at=modified
+        )
+        await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
+
+    async def _cancel(self, own_id: str, note: str) -> None:
+        document = ids.document_id(self.source, own_id)
+        now = self._context.clock()
+        made = Cancel(
+            command_id=ids.command_id(document, "cancel", note),
+            document_id=document,
+            source=self.source,
+            source_id=own_id,
+            revision=1,
+            occurred_at=now,
+            recorded_at=now,
+            actor=self._context.name,
+            note=note,
+        )
+        await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
+
+    async def _complain(self, order: Order, problem: Unmappable) -> None:
+        told = keeping.problem_of(
+            order.id, order.number, str(problem), problem.fa, self._context.clock(), sku=problem.sku
+        )
+        if await self._memory.complain(told):
+            self._context.logger.warning("order %s waits for a person: %s", order.number, problem)
+
+    async def _letter(self, body: bytes, why: str, place: str) -> None:
+        letter: DeadLetter = self._context.dead_letter(body, why, place=place, position=0)
+        await self._bus.waited_out(lambda: self._context.publisher.dead_letters([letter]))
+        self._context.logger.warning("%s: %s", place, why)
+
+    async def _letter_once(self, body: bytes, why: str) -> None:
+        """The same bytes come with every question; they are one letter."""
+        digest = hashlib.sha256(body).hexdigest()
+        if await self._memory.get(keeping.BAD, digest) is None:
+            await self._letter(body, why, "orders")
+            await self._memory.put(keeping.BAD, digest, b"1")
+
+    # --- what people decided
+
+    async def run_wishes(self) -> None:
+        """Do what people asked for at the exception list, until cancelled."""
+        while True:
+            for problem_id, wish in await self._memory.all(keeping.WISHES):
+                await self._wish(problem_id, wish)
+                await self._memory.put(keeping.WISHES, problem_id, None)
+            await asyncio.sleep(self._spec.look.total_seconds())
+
+    async def _wish(self, problem_id: str, wish: bytes) -> None:
+        problems: list[Problem] = [each for each in await self._memory.problems() if problem_id in (each.id, "all")]
+        for problem in problems:
+            if problem.order is None:
+                await self._memory.settle(problem.id)
+            elif wish == keeping.DISMISS:
+                await self._dismiss(problem)
+            else:
+                try:
+                    await self._take_each([problem.order])
+                except Rejected as error:
+                    self._context.logger.warning("order %s can't be asked for: %s", problem.number, error)
+
+    async def _dismiss(self, problem: Problem) -> None:
+        assert problem.order is not None
+        order = await self._shop.waited_out(partial(self._client.order, problem.order))
+        async with self._one:
+            kept = await self._memory.order(order.id) or Kept()
+            modified = utc(order.date_modified_gmt) if order.date_modified_gmt else None
+            await self._memory.keep(order.id, msgspec.structs.replace(kept, dismissed=modified, settled=True))
+            await self._memory.settle(problem.id)

@@ -1,0 +1,209 @@
+"""What can be sold, and for how much, goes to the shop: only what changed, a hundred at a time.
+
+What is told is read in the moment before, so nothing older follows something newer. The nightly compare reads what the
+shop has, so that what the shop changed by itself is set right.
+"""
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+from decimal import ROUND_FLOOR, Decimal
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from connectors.base import Context, Outage, Rejected, Sellable, UnknownPayload
+from connectors.woocommerce import mapper
+from connectors.woocommerce.client import PER_PAGE, Client
+from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
+from connectors.woocommerce.payloads import BatchItem, Product, Sold, SoldChange, Variation, decode
+from connectors.woocommerce.spec import Spec
+from schemas import text
+from schemas.master import Product as OurProduct
+
+_STOCK: Final = "sellable"
+_PRICES: Final = "prices"
+_SCANNED: Final = "scanned"
+
+
+class Stock:
+    """One shop's."""
+
+    def __init__(self, spec: Spec, context: Context, client: Client, memory: Memory, shop: Outage, hub: Outage) -> None:
+        self._spec = spec
+        self._context = context
+        self._client = client
+        self._memory = memory
+        self._shop = shop
+        self._hub = hub
+        self.told = 0
+        """Products and variations the shop was told of."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._scan_if_due()
+                await self._tell_changed()
+            except Rejected as refused:
+                self._context.logger.error("the shop's stock can't be told: %s", refused)
+            await asyncio.sleep(self._spec.look.total_seconds())
+
+    # --- what the shop has
+
+    async def _scan_if_due(self) -> None:
+        now = self._context.clock()
+        written = await self._memory.cursor(_SCANNED)
+        if written and now - datetime.fromisoformat(written) < self._spec.compare:
+            return
+        await self.scan()
+        await self._memory.set_cursor(_SCANNED, now.isoformat())
+
+    async def scan(self) -> None:
+        """Read everything the shop sells, and tell it what it has wrong."""
+        found: dict[str, Item] = {}
+
+        async def read() -> None:
+            found.clear()
+            async for page in self._client.products():
+                for raw in page.items:
+                    await self._product(raw, found)
+
+        await self._shop.waited_out(read)
+        known = dict(await self._memory.all(SOLD))
+        for sku in known.keys() - found.keys():
+            await self._memory.put(SOLD, sku, None)
+        await self._memory.put_items(found)
+        await self._tell(found)
+
+    async def _product(self, raw: bytes, found: dict[str, Item]) -> None:
+        try:
+            product = decode(raw, Product)
+            if product.type != "variable":
+                self._note(product, 0, found)
+                return
+            async for page in self._client.variations(product.id):
+                for each in page.items:
+                    self._note(decode(each, Variation), product.id, found)
+        except UnknownPayload as error:
+            self._context.logger.warning("a product of the shop can't be read: %s", error)
+
+    def _note(self, sold: Sold, parent: int, found: dict[str, Item]) -> None:
+        if sku := text.code(sold.sku):
+            quantity = sold.stock_quantity
+            managed = getattr(sold, "manage_stock", False) is True
+            stock = f"{quantity.normalize():f}" if managed and quantity is not None else None
+            found[sku] = Item(sold.id, parent, stock, sold.regular_price or None)
+
+    # --- what it is told
+
+    async def _tell_changed(self) -> None:
+        codes: set[str] = set()
+        moved: list[tuple[str, str]] = []
+        for name, kind in ((_STOCK, Sellable), (_PRICES, OurProduct)):
+            cursor = await self._memory.cursor(name) or ""
+            changed, cursor_now = await self._changes(kind, cursor)
+            codes |= changed
+            if cursor_now != cursor:
+                moved.append((name, cursor_now))
+        if codes:
+            by_code = await self._skus_of(codes)
+            await self._tell(await self._memory.items(by_code))
+        for name, cursor in moved:
+            await self._memory.set_cursor(name, cursor)
+
+    async def _changes(self, kind: type[Sellable] | type[OurProduct], cursor: str) -> tuple[set[str], str]:
+        codes: set[str] = set()
+        while True:
+            found = await self._hub.waited_out(
+                lambda cursor=cursor: self._context.lookup.changes(kind, cursor)  # type: ignore[misc,type-var]
+            )
+            codes |= {row.product if isinstance(row, Sellable) else row.code for row in found.rows}
+            cursor = found.cursor
+            if not found.more:
+                return codes, cursor
+
+    async def _skus_of(self, codes: Collection[str]) -> set[str]:
+        """The SKUs under which the shop may know these codes."""
+        mapped = {sku for sku, code in await self._memory.all(SKUS) if code.decode() in codes}
+        return set(codes) | mapped
+
+    async def _tell(self, items: dict[str, Item]) -> None:
+        wanted = await self._wanted(items)
+        changes = {sku: change for sku, change in wanted.items() if change is not None}
+        groups: dict[int, list[str]] = {}
+        for sku in changes:
+            groups.setdefault(items[sku].parent, []).append(sku)
+        for parent, skus in groups.items():
+            for start in range(0, len(skus), PER_PAGE):
+                await self._batch(parent, skus[start : start + PER_PAGE], changes, items)
+
+    async def _wanted(self, items: dict[str, Item]) -> dict[str, SoldChange | None]:
+        mapped = await self._memory.mapped(set(items))
+        codes = {sku: mapped.get(sku, sku) for sku in items}
+        lookup = self._context.lookup
+        products = await self._hub.waited_out(lambda: lookup.products(set(codes.values())))
+        rows = await self._hub.waited_out(lambda: lookup.sellable(set(codes.values()), self._spec.sells_from))
+        sellable: dict[str, Decimal] = {}
+        for row in rows:
+            sellable[row.product] = sellable.get(row.product, Decimal(0)) + row.quantity
+        return {
+            sku: self._change(items[sku], products.get(code), sellable.get(code, Decimal(0)))
+            for sku, code in codes.items()
+        }
+
+    def _change(self, item: Item, product: OurProduct | None, sellable: Decimal) -> SoldChange | None:
+        """What the shop has to be told of one thing; None if nothing."""
+        if product is None:
+            return None
+        change = SoldChange(id=item.id)
+        if self._spec.push_stock and product.stocked:
+            left = max((sellable - self._spec.stock_reserve).quantize(Decimal(1), ROUND_FLOOR), Decimal(0))
+            if not product.active:
+                left = Decimal(0)
+            if item.stock is None or Decimal(item.stock) != left:
+                change = msgspec.structs.replace(change, manage_stock=True, stock_quantity=left)
+        if self._spec.push_price and product.price is not None:
+            price = mapper.price_text(product.price, self._spec)
+            if item.price is None or Decimal(item.price) != Decimal(price):
+                change = msgspec.structs.replace(change, regular_price=price)
+        return change if change != SoldChange(id=item.id) else None
+
+    async def _batch(
+        self, parent: int, skus: list[str], changes: dict[str, SoldChange], items: dict[str, Item]
+    ) -> None:
+        wanted = [changes[sku] for sku in skus]
+        ask = partial(self._client.change_variations, parent) if parent else self._client.change_products
+        answers = await self._shop.waited_out(lambda: ask(wanted))
+        done: dict[str, Item] = {}
+        for sku, change, answer in zip(skus, wanted, answers, strict=True):
+            if answer.error is not None:
+                await self._complain(sku, answer)
+                continue
+            await self._memory.settle(f"stock-{sku}")
+            done[sku] = _as_told(items[sku], change)
+        await self._memory.put_items(done)
+        self.told += len(done)
+
+    async def _complain(self, sku: str, answer: BatchItem) -> None:
+        assert answer.error is not None
+        said = f"{answer.error.message} ({answer.error.code})"
+        problem = Problem(
+            f"stock-{sku}",
+            f"The shop doesn't take the stock or price of {sku}: {said}.",
+            f"فروشگاه موجودی یا قیمت {sku} را نمی‌پذیرد: {said}.",
+            self._context.clock(),
+            sku=sku,
+        )
+        if await self._memory.complain(problem):
+            self._context.logger.warning("%s", problem.en)
+
+
+def _as_told(item: Item, change: SoldChange) -> Item:
+    stock, price = item.stock, item.price
+    if isinstance(change.stock_quantity, Decimal):
+        stock = f"{change.stock_quantity:f}"
+    if isinstance(change.regular_price, str):
+        price = change.regular_price
+    return msgspec.structs.replace(item, stock=stock, price=price)
