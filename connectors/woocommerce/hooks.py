@@ -23,6 +23,7 @@ class Hooks:
         self._orders = orders
         self._shop = shop
         self.disabled = 0
+        self._signed: set[int] = set()
 
     async def run(self) -> None:
         """Look after them until cancelled: every few polls, for what a disabled one lost is found by asking."""
@@ -43,7 +44,12 @@ class Hooks:
             if hook is None:
                 await self._client.create_webhook(name=f"Peyvand {topic}", topic=topic, delivery_url=url, secret=secret)
                 self._context.logger.info("a webhook for %s was made in the shop", topic)
-            elif hook.status == "disabled":
+                continue
+            if hook.id not in self._signed:
+                # The shop never tells a webhook's secret: it is given ours once, lest it signs with another.
+                await self._client.change_webhook(hook.id, secret=secret)
+                self._signed.add(hook.id)
+            if hook.status == "disabled":
                 await self._enable(hook)
 
     async def _enable(self, hook: Webhook) -> None:

@@ -117,11 +117,6 @@ def refund_request(refund: Refund, document: DocumentRequest, known: Mapping[str
     """A refund of goods as the return of its order's document. Raises :exc:`Unmappable`."""
     lines = [_goods(line, Known(known, document.account or ""), spec, sign=-1) for line in refund.line_items]
     lines = [line for line in lines if line.quantity > 0]
-    if not lines:
-        raise Unmappable(
-            f"Refund {refund.id} gave money back and no goods: enter it in the books by hand.",
-            f"استرداد {refund.id} پول را برگردانده و کالایی برنگشته است؛ آن را در دفاتر دستی ثبت کنید.",
-        )
     for shipping in refund.shipping_lines:
         _service(lines, shipping.total, spec.shipping_product, "shipping", "هزینهٔ ارسال", spec, sign=-1)
     return DocumentRequest(
@@ -215,7 +210,17 @@ def _compare(order: Order, lines: Sequence[LineRequest], spec: Spec) -> None:
 def _day(moment: dt.datetime | None) -> dt.date:
     if moment is None:
         raise Unmappable("The order has no date.", "سفارش تاریخ ندارد.")
-    return utc(moment).astimezone(_TEHRAN).date()
+    return day(utc(moment))
+
+
+def day(moment: dt.datetime) -> dt.date:
+    """The day it is in Tehran at an (aware) moment."""
+    return moment.astimezone(_TEHRAN).date()
+
+
+def beginning(of: dt.date) -> dt.datetime:
+    """The first moment of a day in Tehran, in UTC."""
+    return dt.datetime.combine(of, dt.time(), _TEHRAN).astimezone(dt.UTC)
 
 
 def _note(order: Order) -> str:

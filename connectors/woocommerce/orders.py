@@ -7,7 +7,7 @@ earlier never overwrites what it dated later. What is remembered of an order is 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Final
 
@@ -32,8 +32,18 @@ ACCOUNT_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05
 _CHANGED: Final = "orders"
 _COMPARED: Final = "compared"
+_BEGIN: Final = "begin"
 _OPEN: Final = "pending,on-hold,processing"
 _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
+
+
+async def legible(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
+    """The pages of a list; what can't be read as a whole (a firewall's page, say) is a fault that passes."""
+    try:
+        async for page in pages:
+            yield page
+    except UnknownPayload as error:
+        raise Retryable(str(error), fa=error.fa) from error
 
 
 class Orders:
@@ -48,6 +58,7 @@ class Orders:
         self._bus = bus
         self._one = asyncio.Lock()
         self._asked = asyncio.Event()
+        self._begin: datetime | None = None
         self.source = spec.source or context.instance
         self.polled_at: datetime | None = None
         self.waiting = 0
@@ -141,7 +152,7 @@ class Orders:
         seen: set[int] = set()
 
         async def read() -> None:
-            async for page in pages():
+            async for page in legible(pages()):
                 for item in page.items:
                     try:
                         order = decode(item, Order)
@@ -160,6 +171,8 @@ class Orders:
         """Take in an order as it now is; nothing happens if it was known like that, or later."""
         async with self._one:
             kept = await self._memory.order(order.id)
+            if kept is None and order.date_created_gmt and utc(order.date_created_gmt) < await self._beginning():
+                return
             modified = utc(order.date_modified_gmt) if order.date_modified_gmt else None
             if kept and kept.modified and modified and modified < kept.modified:
                 return
@@ -169,6 +182,16 @@ class Orders:
                 await self._gone(order.id, kept, modified)
             elif order.status in self._spec.take:
                 await self._take(order, kept or Kept(), modified)
+
+    async def _beginning(self) -> datetime:
+        """What was made before it is nobody's business: a day's beginning in Tehran."""
+        if self._begin is None:
+            written = await self._memory.cursor(_BEGIN)
+            day = self._spec.begin or (date.fromisoformat(written) if written else mapper.day(self._context.clock()))
+            if written is None:
+                await self._memory.set_cursor(_BEGIN, day.isoformat())
+            self._begin = mapper.beginning(day)
+        return self._begin
 
     async def _take(self, order: Order, kept: Kept, modified: datetime | None) -> None:
         try:
@@ -213,10 +236,26 @@ class Orders:
         if fresh := there - set(kept.refunds):
             refunds = await self._shop.waited_out(partial(self._client.refunds, order.id))
             for refund in refunds:
-                if refund.id in fresh:
+                if refund.id not in fresh:
+                    continue
+                if not any(line.quantity for line in refund.line_items):
+                    await self._money_only(order, refund)
+                else:
                     await self._return(order, refund, kept)
-                    kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
+                kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
         return kept
+
+    async def _money_only(self, order: Order, refund: Refund) -> None:
+        amount = f"{refund.amount} {order.currency}"
+        problem = Problem(
+            f"refund-{order.id}-{refund.id}",
+            f"Refund {refund.id} gave {amount} back and no goods: enter it in the books by hand.",
+            f"استرداد {refund.id} مبلغ {amount} را بی‌برگشت کالا پس داده است؛ آن را در دفاتر دستی ثبت کنید.",
+            self._context.clock(),
+            number=order.number,
+        )
+        if await self._memory.complain(problem):
+            self._context.logger.warning("order %s: %s", order.number, problem.en)
 
     async def _return(self, order: Order, refund: Refund, kept: Kept) -> None:
         own_id = mapper.source_id(order.id, kept.generation)

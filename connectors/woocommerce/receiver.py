@@ -86,7 +86,7 @@ class Receiver(base.Receiver[Spec]):
         topic = request.headers.get("x-wc-webhook-topic", "")
         if not topic.startswith("order."):
             return Response()  # what isn't about orders is nothing to us, and no reason for the shop to give up on it
-        resource = f"order/{decode(request.body, Deleted).id}"
+        resource = f"order/{_number(request.body)}"
         headers = {name: request.headers[name] for name in _KEPT if name in request.headers}
         await self.context.publisher.pushes([self.context.push(resource, request.body, headers)])
         return Response()
@@ -129,6 +129,14 @@ class Receiver(base.Receiver[Spec]):
         await self.context.records.put(kept.SKUS, {sku: code.encode()})
         await self.context.records.put(kept.WISHES, {"all": kept.RETRY})
         return Response()
+
+
+def _number(body: bytes) -> int:
+    """The order a signed body speaks of; 0 if it can't be read: the connector tells what is wrong with it."""
+    try:
+        return decode(body, Deleted).id
+    except UnknownPayload:
+        return 0
 
 
 def _code(body: bytes) -> ProductCode:

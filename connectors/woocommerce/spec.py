@@ -34,7 +34,7 @@ class ShopCurrency(StrEnum):
 class Spec(ConnectorSpec, frozen=True, kw_only=True):
     """Orders, refunds, stock and prices of a WooCommerce shop, by its REST API and its webhooks."""
 
-    libraries: ClassVar[frozenset[str]] = frozenset({"aiohttp"})
+    libraries: ClassVar[frozenset[str]] = frozenset({"aiohttp", "yarl"})
     emits: ClassVar[frozenset[type[msgspec.Struct]]] = frozenset({Submit, Amend, Cancel, Account})
 
     url: Annotated[str, Meta(description="The shop's address as WordPress has it.", examples=["https://shop.example"])]
@@ -108,6 +108,14 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
         ),
     ] = None
     webhook_secret: Annotated[Secret | None, Meta(description="What the shop signs its webhooks with.")] = None
+    begin: Annotated[
+        dt.date | None,
+        Meta(
+            description="Orders made before this day are left alone. Without it, those made before the day this "
+            "connector first started.",
+            examples=["2026-11-22"],
+        ),
+    ] = None
     poll: Annotated[
         dt.timedelta, Meta(description="The time between two questions for changed orders.", examples=["60s"])
     ] = dt.timedelta(seconds=60)

@@ -17,6 +17,7 @@ from connectors.base import Context, Outage, Rejected, Sellable, UnknownPayload
 from connectors.woocommerce import mapper
 from connectors.woocommerce.client import PER_PAGE, Client
 from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
+from connectors.woocommerce.orders import legible
 from connectors.woocommerce.payloads import BatchItem, Product, Sold, SoldChange, Variation, decode
 from connectors.woocommerce.spec import Spec
 from schemas import text
@@ -66,7 +67,7 @@ class Stock:
 
         async def read() -> None:
             found.clear()
-            async for page in self._client.products():
+            async for page in legible(self._client.products()):
                 for raw in page.items:
                     await self._product(raw, found)
 
@@ -83,7 +84,7 @@ class Stock:
             if product.type != "variable":
                 self._note(product, 0, found)
                 return
-            async for page in self._client.variations(product.id):
+            async for page in legible(self._client.variations(product.id)):
                 for each in page.items:
                     self._note(decode(each, Variation), product.id, found)
         except UnknownPayload as error:

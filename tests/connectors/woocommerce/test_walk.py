@@ -17,7 +17,7 @@ from hub.store import lookup, master
 from schemas import ids
 from schemas.dates import utc_now
 from schemas.documents import Document, State
-from schemas.master import Finance, Master, Product, Stock, Warehouse
+from schemas.master import Master, Product, Stock, Warehouse
 from schemas.secret import Secret
 from streams.settings import StreamSettings
 from streams.worker import running
