@@ -1,6 +1,5 @@
 """The main path: an order of the shop comes in, is decided, and the shop hears of it."""
 
-import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -84,15 +83,13 @@ async def test_walk(around: Surroundings, sim: WooCommerceSimulator, deciding: N
     number = sim.shop.place(Basket([(SKU, 2)], shipping=850_000, coupon=("NOROOZ", 10)))
     async with Running(around.connectors(instance(spec(sim), "main", "woocommerce"))) as running_one:
         document = await comes_to(around, str(number), State.CLEARED)
-        assert document.account is not None and document.account.startswith("WC")
+        assert (document.account or "").startswith("WC")
         order = sim.shop.find("order", number)
         assert document.totals.payable == int(Decimal(order["total"])) * 10
         await until(lambda: sim.ledger.stock().get(SKU) == 48)
         sim.shop.refund(number, {order["line_items"][0]["id"]: 1})
-        refund = sim.shop.find("order", number)["refunds"] if "refunds" in sim.shop.find("order", number) else None
         [made] = sim.shop.refunds(number)
         await comes_to(around, f"{number}/R{made['id']}", State.CLEARED)
-        assert refund is None or refund
         other = sim.shop.place(Basket([(SKU, 1)]))
         await comes_to(around, str(other), State.CLEARED)
         sim.shop.set_status(other, "cancelled")
@@ -106,4 +103,3 @@ async def test_walk(around: Surroundings, sim: WooCommerceSimulator, deciding: N
 
         await until(three)
         assert running_one.connectors.counters()["woocommerce.main_exceptions"] == 0
-        await asyncio.sleep(0)
