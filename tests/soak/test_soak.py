@@ -27,6 +27,7 @@ from tests.soak import plan
 from tests.soak.api import Api
 from tests.soak.branch import Branch
 from tests.soak.files import Files
+from tests.soak.pocket import Pocket
 from tests.soak.site import Site
 from tests.soak.source import Source
 from tests.soak.world import PLENTIFUL, PRODUCTS, SCARCE, WAREHOUSE, on_hand, stock_up
@@ -86,7 +87,7 @@ async def test_the_ledgers_of_every_source_of_the_hub_and_of_the_books_agree(
 ) -> None:
     dice = random.Random(seed)
     await stock_up(books, PLENTY, ORDERS // 25)
-    sources: list[Source] = [Api(site), Files(site), Branch(site)]
+    sources: list[Source] = [Api(site), Files(site), Branch(site), Pocket(site)]
     async with AsyncExitStack() as stack:
         wanted = [each for source in sources for each in await source.open(stack)]
         main = instance(spec_of(books, skip_sources=()), "main", "hesabgar")
