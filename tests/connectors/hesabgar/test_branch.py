@@ -128,7 +128,7 @@ async def test_a_backlog_comes_in_a_few_at_a_time_and_whole(
         async with at_the_branch(world, karaj):
             for own_id in entered:
                 await came_in(world, own_id, State.CLEARED)
-    assert 5 <= most[0] <= 9
+    assert 0 < most[0] < 10
 
 
 async def test_what_is_entered_during_a_backlog_does_not_wait_behind_it(
