@@ -27,12 +27,12 @@ class Connector(base.Connector[Spec]):
         self._bus = Outage("Kafka", context.logger)
         self.reading = Reading(spec, context, self.client, self._books, self._bus)
         self._gate = Gate(context, self.client)
-        self.poster = Poster(spec, context, self.client, self._books, self._bus, self._gate)
+        self._newcomers = Newcomers(spec, context, self.client, self.reading, self._books, self._bus)
+        self.poster = Poster(spec, context, self.client, self._books, self._bus, self._gate, self._newcomers)
         self._starter = Starter(spec, context, self._books, self._bus, self._gate)
         undecided = Undecided()
         self.incoming = Incoming(spec, context, self.client, self._books, self._bus, undecided)
         self._answers = Answers(self.incoming.source, context, self.client, self._books, self._bus, undecided)
-        self._newcomers = Newcomers(spec, context, self.client, self.reading, self._books, self._bus)
         self._master_out = MasterOut(spec, context, self.client, self._books, self._bus)
 
     async def check(self) -> None:

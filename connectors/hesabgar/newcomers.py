@@ -34,6 +34,8 @@ class Newcomers:
         self._reading = reading
         self._books = books
         self._bus = bus
+        self._there: set[str] = set()
+        """Accounts the books are known to have."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -43,6 +45,19 @@ class Newcomers:
                 for record in records:
                     await self._see(record)
                 await reader.ack(records)
+
+    async def bring(self, account: str) -> None:
+        """See that the books have an account before a document of it is posted: its own news may come later.
+
+        Raises ConnectorError.
+        """
+        if account in self._there:
+            return
+        record = (await self._context.lookup.accounts([account])).get(account)
+        if record is not None and not await self._client.query(_THERE[Account], (account,)):
+            await self._client.query(*_sent(record, self._spec))
+            self._context.logger.info("%s was made in the books", account)
+        self._there.add(account)
 
     async def _see(self, record: Master) -> None:
         if not isinstance(record, Account | Product) or not record.active or await self._reading.told(record):

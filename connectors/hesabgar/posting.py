@@ -26,6 +26,7 @@ from connectors.base import ConnectorError, Context, Outage, Reader, Rejected, R
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client, Refused, Undone
+from connectors.hesabgar.newcomers import Newcomers
 from connectors.hesabgar.refusals import Refusals
 from connectors.hesabgar.spec import Spec
 from connectors.hesabgar.waiting import Waiting
@@ -106,13 +107,23 @@ class Posted(NamedTuple):
 class Poster:
     """Documents at ``posting`` are posted. ``waiting`` of them wait, the oldest for ``oldest_seconds``."""
 
-    def __init__(self, spec: Spec, context: Context, client: Client, books: Outage, bus: Outage, gate: Gate) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        context: Context,
+        client: Client,
+        books: Outage,
+        bus: Outage,
+        gate: Gate,
+        newcomers: Newcomers,
+    ) -> None:
         self._spec = spec
         self._context = context
         self._client = client
         self._books = books
         self._bus = bus
         self._gate = gate
+        self._newcomers = newcomers
         self._waiting: dict[UUID, _Waiting] = {}
         self._queue: list[tuple[tuple[float, str], UUID]] = []
         self._later: list[tuple[float, UUID]] = []
@@ -270,6 +281,8 @@ class Poster:
         if (told := self._refusals.of(event)) is not None:
             return told
         try:
+            if self._spec.send_new and event.document.account:
+                await self._newcomers.bring(event.document.account)
             posted = await post_document(self._client, event.document, self._spec)
         except Refused as refusal:
             self._well()

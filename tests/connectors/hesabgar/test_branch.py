@@ -12,7 +12,7 @@ from connectors.hesabgar.client import Client
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Role
 from schemas.commands import Amend, Submit
-from schemas.documents import Document, Kind, Method, State
+from schemas.documents import Document, Kind, Method, Payment, State
 from schemas.ids import document_id
 from schemas.master import Account
 from tests.connectors.conftest import Running, instance, until
@@ -267,6 +267,17 @@ async def test_a_document_that_makes_no_sense_goes_to_the_dead_letters(world: Wo
 
 async def has_letter(world: World) -> bool:
     return any("barter" in letter.reason for letter in await world.around.dead_letters())
+
+
+async def test_a_new_accounts_document_is_posted_whichever_of_the_two_comes_first(world: World) -> None:
+    async with world.connector(send_new=True, new_accounts="110101"):
+        await world.has_stock(47)
+        for turn in range(5):
+            fresh = Account(f"21999001{turn}", "مشتری تازه")
+            await world.publish_master(fresh)
+            await world.knows(fresh.code)
+            sold = await world.send(account=fresh.code, payment=Payment.CASH)
+            await world.comes_to(sold, State.POSTED)
 
 
 async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:

@@ -18,12 +18,13 @@ from connectors.hesabgar.spec import Spec
 from hub.bus.producer import Producer
 from hub.rules.settings import RuleSettings
 from hub.runtime.connect import KafkaEvents, KafkaPublisher, StoreCursors, StoreLookup, StoreRecords
-from hub.store import reading
+from hub.store import lookup, reading
 from hub.store.reading import StockFilter
 from schemas.commands import Amend, AnyCommand, Submit
 from schemas.dates import utc_now
 from schemas.documents import Document, DocumentRequest, Kind, LineRequest, State
 from schemas.ids import document_id
+from schemas.master import Master
 from schemas.secret import Secret
 from streams.settings import StreamSettings
 from streams.worker import running
@@ -100,6 +101,17 @@ class World:
 
     async def publish(self, *commands: AnyCommand) -> None:
         await KafkaPublisher(self.producer).documents(commands)
+
+    async def publish_master(self, *records: Master) -> None:
+        await KafkaPublisher(self.producer).master(records)
+
+    async def knows(self, account: str) -> None:
+        """Wait for the hub to have an account."""
+
+        async def known() -> bool:
+            return bool(await lookup.accounts(self.around.store, [account]))
+
+        await until(known)
 
     async def send(self, kind: Kind = Kind.SALES_INVOICE, *, source: str = "shop", **fields: Any) -> UUID:
         """A document, sent; its id."""
