@@ -17,9 +17,9 @@ import msgspec
 import pymssql
 
 from connectors.base import ConnectorError, Rejected, Retryable, Unauthorised
+from connectors.hesabgar.contract import Row
 from connectors.hesabgar.spec import Spec
 
-Row = tuple[Any, ...]
 _T = TypeVar("_T")
 
 DEADLOCK: Final = 1205

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.hesabgar.client import Row
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+
+Row = tuple[Any, ...]
+"""A row as pymssql gives it."""
 
 
 class View(msgspec.Struct, frozen=True, dict=True):

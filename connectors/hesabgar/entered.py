@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from connectors.hesabgar import contract
-from connectors.hesabgar.client import Link, Row
+from connectors.hesabgar.client import Link
+from connectors.hesabgar.contract import Row
 
 Named = dict[str, Any]
 LINES_AT_ONCE = 100

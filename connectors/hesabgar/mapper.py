@@ -11,8 +11,7 @@ import msgspec
 
 from connectors.base import UnknownPayload
 from connectors.hesabgar import contract
-from connectors.hesabgar.client import Row
-from connectors.hesabgar.contract import View
+from connectors.hesabgar.contract import Row, View
 from connectors.hesabgar.spec import Spec
 from schemas import codec, intake, text
 from schemas.commands import Amend, PostingFailed, PostingStarted, PostingSucceeded, Submit

@@ -23,8 +23,8 @@ from typing import NamedTuple, TypeVar
 
 from connectors.base import Context, Outage, Retryable, UnknownPayload
 from connectors.hesabgar import contract, mapper
-from connectors.hesabgar.client import Away, Client, Link, Row
-from connectors.hesabgar.contract import View
+from connectors.hesabgar.client import Away, Client, Link
+from connectors.hesabgar.contract import Row, View
 from connectors.hesabgar.memory import Memory, Seen, Told
 from connectors.hesabgar.spec import Spec
 from schemas.dates import TEHRAN

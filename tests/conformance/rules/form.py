@@ -95,7 +95,7 @@ async def imports_only_what_it_declares(stage: Stage) -> None:
     for path in sorted(subject.folder.rglob("*.py")):
         inside = path.relative_to(subject.folder)
         simulates = inside.parts[0].removesuffix(".py") == "simulator"
-        for name in _imported(path.read_text("utf-8")):
+        for name in _imported(path.read_text("utf-8"), subject.package):
             library = next((each for each in declared if _within(name, each)), None)
             used |= {library} if library else set()
             if _serves(name):
@@ -106,13 +106,14 @@ async def imports_only_what_it_declares(stage: Stage) -> None:
     require(used == declared, f"Spec.libraries declares {sorted(declared - used)}, which no file imports")
 
 
-def _imported(source: str) -> Iterator[str]:
-    """The modules a text imports, with what is taken from them; those of its own folder, by relative name, apart."""
+def _imported(source: str, package: str) -> Iterator[str]:
+    """The modules a text imports, with what is taken from them; a relative name as one of its own package."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, [package if node.level else "", node.module]))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _within(name: str, module: str) -> bool:
@@ -140,11 +141,15 @@ HARMLESS = frozenset(
 _CALLS = "now utcnow utc_now today today_in_tehran open print input uuid1 uuid4 random urandom getenv"
 CALLS = frozenset(_CALLS.split())
 
+DOERS = ("client", "connector", "receiver", "simulator")
+"""The files of a connector's folder that do I/O."""
+
 
 @rule()
 async def mapper_is_pure(stage: Stage) -> None:
-    """`mapper.py` does no I/O, asks no clock, draws nothing, waits for nothing, and knows no third party: what it says
-    depends on what it is given. So it can be tested by recorded payloads alone, and replaying gives the same."""
+    """`mapper.py` does no I/O, asks no clock, draws nothing, waits for nothing, and knows no third party and nobody who
+    does such things: what it says depends on what it is given. So it can be tested by recorded payloads alone, and
+    replaying gives the same."""
     subject = stage.subject
     path = subject.folder / "mapper.py"
     require(path.is_file(), "there is no mapper.py")
@@ -162,8 +167,10 @@ def impurities(source: str, subject: Subject) -> Iterator[str]:
                 yield f"line {node.lineno}: it keeps something between two calls"
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in CALLS:
                 yield f"line {node.lineno}: {name}()"
-    for name in _imported(source):
+    for name in _imported(source, subject.package):
         if name not in HARMLESS and any(_within(name, module) for module in IO_MODULES):
             yield f"import of {name}"
         elif name.partition(".")[0] not in sys.stdlib_module_names and not _is_ours(name, subject):
             yield f"import of {name}, a third party"
+        elif any(_within(name, f"{subject.package}.{doer}") for doer in DOERS):
+            yield f"import of {name}, which does I/O"
