@@ -77,4 +77,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for subject in found:
         for reason in dict.fromkeys(subject.adapter.without.values()):
             parts = [str(part) for part, why in subject.adapter.without.items() if why == reason]
-            terminalreporter.write_line(f"{subject.kind.name}: {', '.join(parts)}: {reason}")
+            terminalreporter.write_line(f"{subject.name}: {', '.join(parts)}: {reason}")

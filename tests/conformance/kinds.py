@@ -23,12 +23,21 @@ class Nobody(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A connector as the rules see it: its parts, its adapter, the folder of its sources and their package."""
+    """A connector as the rules see it: its parts, its adapter, the folder of its sources and their package.
+
+    ``variant`` is another way it may be configured, with an adapter of its own; "" for the first.
+    """
 
     kind: ConnectorKind
     adapter: Adapter
     folder: Path
     package: str
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """``hesabgar``, ``hesabgar:branch``."""
+        return f"{self.kind.name}:{self.variant}" if self.variant else self.kind.name
 
 
 def every() -> dict[str, ConnectorKind]:
@@ -42,16 +51,17 @@ def subjects(kinds: Mapping[str, ConnectorKind] | None = None) -> list[Subject]:
     found = every() if kinds is None else kinds
     if not found:
         raise Nobody("no connector was found beside connectors/base.py")
-    return [subject(kind) for kind in found.values()]
+    return [subject for kind in found.values() for subject in subjects_of(kind)]
 
 
-def subject(kind: ConnectorKind) -> Subject:
-    """A connector with its adapter. Raises :exc:`Nobody`."""
-    return Subject(kind, adapter(kind.name), kind.readme.parent, kind.spec.__module__.rpartition(".")[0])
+def subjects_of(kind: ConnectorKind) -> list[Subject]:
+    """A connector with its adapter, and its variants with theirs. Raises :exc:`Nobody`."""
+    folder, package = kind.readme.parent, kind.spec.__module__.rpartition(".")[0]
+    return [Subject(kind, made, folder, package, variant) for variant, made in adapters(kind.name).items()]
 
 
-def adapter(kind: str) -> Adapter:
-    """The adapter of a kind. Raises :exc:`Nobody`."""
+def adapters(kind: str) -> dict[str, Adapter]:
+    """The adapter of a kind under "", and those of its variants. Raises :exc:`Nobody`."""
     name = f"{TESTS}.{kind}.conformance"
     try:
         module = importlib.import_module(name)
@@ -61,5 +71,5 @@ def adapter(kind: str) -> Adapter:
         raise Nobody(
             f"{kind} has no {name.replace('.', '/')}.py; tests/conformance/README.md says what it is"
         ) from None
-    made: Adapter = module.Adapter()
-    return made
+    variants: Mapping[str, type[Adapter]] = getattr(module, "VARIANTS", {})
+    return {"": module.Adapter(), **{variant: made() for variant, made in variants.items()}}

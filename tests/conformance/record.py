@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connectors.base import UnknownPayload
 from tests.conformance.harness import EXPECTED, NOW, Adapter, Mapped, told
-from tests.conformance.kinds import adapter
+from tests.conformance.kinds import adapters
 
 
 def come_to(of: Adapter, name: str, payload: bytes, now: datetime = NOW) -> Mapped:
@@ -23,7 +23,7 @@ def come_to(of: Adapter, name: str, payload: bytes, now: datetime = NOW) -> Mapp
 
 def main(kind: str) -> None:
     """Write what is missing below ``tests/connectors/<kind>/fixtures``."""
-    of, folder = adapter(kind), Path(__file__).parents[1] / "connectors" / kind / "fixtures"
+    of, folder = adapters(kind)[""], Path(__file__).parents[1] / "connectors" / kind / "fixtures"
     for path in sorted(folder.rglob("*")):
         beside = path.with_name(path.name + EXPECTED)
         if not path.is_file() or path.name.endswith(EXPECTED) or beside.exists():

@@ -23,7 +23,7 @@ def driven() -> Iterator[Subject]:
     """The connectors that have an adapter, and the sample; of the others a test of its own complains."""
     for kind in KINDS.values():
         try:
-            yield kinds.subject(kind)
+            yield from kinds.subjects_of(kind)
         except Exception:
             continue
     yield samples.subject(samples.GOOD)
@@ -40,16 +40,16 @@ def test_there_are_connectors_and_finding_none_fails() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_says_how_it_is_driven(kind: str) -> None:
-    assert kinds.subject(KINDS[kind]).adapter.fixtures()
+    assert all(subject.adapter.fixtures() for subject in kinds.subjects_of(KINDS[kind]))
 
 
 def test_a_connector_without_adapter_fails() -> None:
     files = KINDS["files"]
     with pytest.raises(Nobody, match="stranger has no"):
-        kinds.subject(ConnectorKind("stranger", files.spec, files.connector, files.readme))
+        kinds.subjects_of(ConnectorKind("stranger", files.spec, files.connector, files.readme))
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.kind.name)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 async def test_what_it_does_without_is_said_and_true(subject: Subject, tmp_path: Path) -> None:
     without = subject.adapter.without
     assert all(reason.strip() for reason in without.values())
@@ -65,7 +65,7 @@ async def test_what_it_does_without_is_said_and_true(subject: Subject, tmp_path:
 @pytest.mark.parametrize(
     ("subject", "rule"),
     [
-        pytest.param(subject, rule, id=f"{subject.kind.name}-{rule.name}")
+        pytest.param(subject, rule, id=f"{subject.name}-{rule.name}")
         for subject in SUBJECTS
         for rule in RULES.values()
         if rule.concerns(subject)
@@ -75,7 +75,7 @@ async def test_it_keeps_the_rule(
     subject: Subject, rule: Rule, real: Real, elsewhere: Mapping[str, Mapping[str, Any]], tmp_path: Path
 ) -> None:
     stage = Stage(subject, real, tmp_path, elsewhere[type(subject.adapter).__module__])
-    await hold(stage, rule, waived=rule.name in WAIVERS.get(subject.kind.name, {}))
+    await hold(stage, rule, waived=rule.name in WAIVERS.get(subject.name, {}))
 
 
 async def hold(stage: Stage, rule: Rule, *, waived: bool) -> None:
@@ -87,7 +87,7 @@ async def hold(stage: Stage, rule: Rule, *, waived: bool) -> None:
         await rule.check(stage)
     except Exception:
         return
-    raise Broken(f"waivers.py: {stage.subject.kind.name} keeps {rule.name} by now; take its waiver out")
+    raise Broken(f"waivers.py: {stage.subject.name} keeps {rule.name} by now; take its waiver out")
 
 
 async def test_a_waiver_of_what_holds_by_now_is_seen(copies: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_a_waiver_of_what_holds_by_now_is_seen(copies: Path, tmp_path: Pat
 
 def stale(waivers: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Waivers of no connector, of no rule, of a rule that isn't asked, or without a reason."""
-    concerned = {subject.kind.name: {r.name for r in RULES.values() if r.concerns(subject)} for subject in SUBJECTS}
+    concerned = {subject.name: {r.name for r in RULES.values() if r.concerns(subject)} for subject in SUBJECTS}
     return [
         f"{kind}: {rule}"
         for kind, rules in waivers.items()

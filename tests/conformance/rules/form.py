@@ -19,7 +19,7 @@ SECRET_NAME = re.compile(
 ONE_SENTENCE = re.compile(r"[^.!?]+(?:[.!?](?!\s)[^.!?]*)*[.!?]", re.DOTALL)
 
 
-@rule()
+@rule(by_text=True)
 async def spec_is_complete(stage: Stage) -> None:
     """The configuration is declared once and wholly: each setting typed and described, secrets as such, the connector
     told in one sentence. Parsing, `hub check`, redaction and the README's table are made from it."""
@@ -84,7 +84,7 @@ def _secrets(spec: object) -> Iterator[tuple[str, str]]:
             yield name, value.reveal()
 
 
-@rule()
+@rule(by_text=True)
 async def imports_only_what_it_declares(stage: Stage) -> None:
     """A folder sees the standard library, msgspec, `schemas`, `connectors.base` and itself; what else it needs, another
     connector's folder too, stands in its spec's `libraries`, and nothing stands there that it doesn't need. Only a
@@ -145,7 +145,7 @@ DOERS = ("client", "connector", "receiver", "simulator")
 """The files of a connector's folder that do I/O."""
 
 
-@rule()
+@rule(by_text=True)
 async def mapper_is_pure(stage: Stage) -> None:
     """`mapper.py` does no I/O, asks no clock, draws nothing, waits for nothing, and knows no third party and nobody who
     does such things: what it says depends on what it is given. So it can be tested by recorded payloads alone, and

@@ -19,7 +19,7 @@ from tests.conformance.stage import Broken, Stage, require
 LATER = NOW + timedelta(days=40, hours=5)
 
 
-@rule()
+@rule(by_text=True)
 async def fixtures_tell_everything(stage: Stage) -> None:
     """Recorded payloads come to exactly what stands beside them; each type of `Spec.emits` is seen, and no other; of a
     payload that leads to nothing it is said, with the reason. So a change of the mapper is a change one can read."""
@@ -56,7 +56,7 @@ def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)[:2_000]
 
 
-@rule()
+@rule(by_text=True)
 async def spoilt_payloads_are_refused(stage: Stage) -> None:
     """A payload that is cut, has a field too few, too many or of another type ends as a refusal or as UnknownPayload,
     and what is said all the same can be read again from the topic: whatever comes, the rest goes on."""
@@ -87,7 +87,7 @@ def _is_readable(event: Any, where: str) -> None:
         raise Broken(f"{where}: {event!r} can't be read from the topic: {error}") from error
 
 
-@rule()
+@rule(by_text=True)
 async def no_float_reaches_an_event(stage: Stage) -> None:
     """Money is whole rials and quantities are Decimal, however the other side writes its numbers (DESIGN.md)."""
     payloads = [(fixture, "as recorded", fixture.payload) for fixture in stage.adapter.fixtures()]
@@ -121,7 +121,7 @@ def _values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
-@rule()
+@rule(by_text=True)
 async def ids_are_derived(stage: Stage) -> None:
     """The same payload gives the same ids, whenever it is read (DESIGN.md): so a repeat counts once."""
     for fixture in stage.adapter.fixtures():
@@ -141,7 +141,7 @@ def identity(event: Any) -> str:
     return str(event.id) if isinstance(event, Visit) else topics.master_key(event).decode()
 
 
-@rule()
+@rule(by_text=True)
 async def mapper_is_repeatable(stage: Stage) -> None:
     """The same payload at the same time gives the same, also after others, and in another process with another hash
     seed: nothing of it comes from what was before, or from the order of a set."""

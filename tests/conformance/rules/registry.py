@@ -16,16 +16,18 @@ Check = Callable[[Stage], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: ``needs`` are the parts a connector must have for it, ``receiving`` whether it is about receivers."""
+    """One rule: ``needs`` are the parts a connector must have for it, ``receiving`` whether it is about receivers,
+    ``by_text`` whether what it looks at is the same in every variant of a connector."""
 
     name: str
     check: Check
     needs: tuple[Part, ...]
     receiving: bool
+    by_text: bool
 
     def concerns(self, subject: Subject) -> bool:
         """Whether there is anything of this connector to be held to it."""
-        if self.receiving and subject.kind.receiver is None:
+        if (self.receiving and subject.kind.receiver is None) or (self.by_text and subject.variant):
             return False
         return not any(part in subject.adapter.without for part in self.needs)
 
@@ -33,11 +35,11 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def rule(*needs: Part, receiving: bool = False) -> Callable[[Check], Check]:
+def rule(*needs: Part, receiving: bool = False, by_text: bool = False) -> Callable[[Check], Check]:
     """Make a function a rule, under its own name."""
 
     def registered(check: Check) -> Check:
-        RULES[check.__name__] = Rule(check.__name__, check, needs, receiving)
+        RULES[check.__name__] = Rule(check.__name__, check, needs, receiving, by_text)
         return check
 
     return registered

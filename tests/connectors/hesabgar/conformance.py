@@ -18,11 +18,13 @@ import msgspec
 from connectors.base import UnknownPayload
 from connectors.hesabgar import contract, mapper, posting
 from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator
+from connectors.hesabgar.spec import Role
 from schemas import codec
 from schemas.master import Stock
 from schemas.secret import Secret
 from tests.conformance import harness
 from tests.conformance.harness import Fault, Fixture, Mapped, Wanted, World, recorded
+from tests.connectors.hesabgar.test_branch import enter
 from tests.connectors.hesabgar.world import BOOKKEEPER, PRODUCT, WAREHOUSE, spec_of
 
 VIEWS = {view.name: view for view in contract.VIEWS}
@@ -104,6 +106,24 @@ class Books(World):
         return [[tuple(row) for row in rows] for rows in answers]
 
 
+class Branch(Books):
+    """The same as a branch's own, where people enter invoices."""
+
+    def __init__(self, sim: HesabgarSimulator) -> None:
+        super().__init__(sim)
+        self.spec = msgspec.structs.replace(self.spec, role=Role.BRANCH, source=SOURCE)
+        self.wrong = msgspec.structs.replace(self.spec, password=Secret("wrong-1405"))
+        self._entries = itertools.count(1)
+
+    async def produce(self) -> Wanted:
+        source_id = await asyncio.to_thread(enter, self.sim, f"entry-{next(self._entries)}")
+        return lambda event: getattr(event, "source_id", None) == source_id
+
+    async def spoil(self) -> None:
+        await self.produce()
+        await self._run("UPDATE dbo.STK_Doc SET Tasvieh = 'barter' WHERE DocID = (SELECT MAX(DocID) FROM dbo.STK_Doc)")
+
+
 async def _answer_garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(1)
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n<html>")
@@ -136,6 +156,18 @@ class Adapter(harness.Adapter):
     async def world(self, directory: Path) -> AsyncIterator[World]:
         async with HesabgarSimulator(products=20, customers=20) as sim:
             yield Books(sim)
+
+
+class BranchAdapter(Adapter):
+    """A branch's Hesabgar."""
+
+    @asynccontextmanager
+    async def world(self, directory: Path) -> AsyncIterator[World]:
+        async with HesabgarSimulator(products=20, customers=20, database="karaj1405") as sim:
+            yield Branch(sim)
+
+
+VARIANTS = {"branch": BranchAdapter}
 
 
 def _entered(written: dict[str, Any], now: dt.datetime) -> Mapped:
