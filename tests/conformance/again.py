@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from tests.conformance.harness import told
+from tests.conformance.harness import Adapter, Fixture, told
 from tests.conformance.record import come_to
 from tests.conformance.rules.payloads import LATER
 
@@ -17,11 +17,16 @@ def results(adapters: dict[str, str]) -> dict[str, Any]:
     """Every fixture of every adapter, later than recorded."""
     made = {name: importlib.import_module(module).Adapter() for name, module in adapters.items()}
     return {
-        name: {
-            fixture.name: told(come_to(adapter, fixture.name, fixture.payload, LATER)) for fixture in adapter.fixtures()
-        }
+        name: {fixture.name: _result(adapter, fixture) for fixture in adapter.fixtures()}
         for name, adapter in made.items()
     }
+
+
+def _result(adapter: Adapter, fixture: Fixture) -> dict[str, Any]:
+    try:
+        return told(come_to(adapter, fixture.name, fixture.payload, LATER))
+    except Exception as error:
+        return {"raised": repr(error)}
 
 
 if __name__ == "__main__":
