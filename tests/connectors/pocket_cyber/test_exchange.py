@@ -14,6 +14,7 @@ from connectors.pocket_cyber.simulator import Handheld, Refused
 from connectors.pocket_cyber.spec import Edition, Limits, PriceChanged, Spec
 from hub.bus.producer import Producer
 from hub.bus.topics import create_topics
+from hub.runtime.connect import Connectors
 from schemas import codec, topics
 from schemas.dates import utc_now
 from schemas.deadletters import DeadLetter
@@ -22,8 +23,8 @@ from schemas.master import Product, Stock
 from schemas.visits import Visit
 from tests.api.world import Client
 from tests.conftest import free_port
-from tests.connectors.conftest import values
-from tests.connectors.pocket_cyber.world import DAY, PARTIAL, PRICE, Backdrop, Site, open_site, served, visitor
+from tests.connectors.conftest import Running, until, values
+from tests.connectors.pocket_cyber.world import DAY, PARTIAL, PRICE, Backdrop, Site, open_site, pocket, served, visitor
 
 
 async def test_days_offline_everything_arrives_once_however_it_is_sent(backdrop: Backdrop, tmp_path: Path) -> None:
@@ -151,6 +152,44 @@ async def test_the_same_id_twice_in_one_batch(backdrop: Backdrop, tmp_path: Path
             ("conflict", ["conflict"]),
             ("accepted", []),
         ]
+
+
+async def test_the_same_batch_by_several_ways_at_once_counts_once(backdrop: Backdrop, tmp_path: Path) -> None:
+    """A handheld that gave up waiting pushes again while the first is still at work, at another process of the API."""
+    async with open_site(backdrop, visitor(), tmp_path) as site:
+        device = await site.ready("v1")
+        made = [device.sell(account=site.ali, payment="cash", lines=[device.line(site.drink, "1")]) for _ in range(10)]
+        visits = [device.visit(account=site.ali) for _ in range(3)]
+        other = Site(backdrop, site.instance, tmp_path, mark=site.mark)
+        async with served(other):
+            clients = [Client(backdrop.session, url, device.token) for url in (site.url, other.url) * 3]
+            answers = await asyncio.gather(
+                *(client.post("/push", device.batch([*made, *visits])) for client in clients)
+            )
+        for what, count in (("documents", 10), ("visits", 3)):
+            for index in range(count):
+                told = [answer.body[what][index]["result"] for answer in answers]
+                assert sorted(told) == ["accepted", *["repeated"] * 5]
+        documents = await site.decided("v1", *made)
+        assert {document.step for document in documents} == {1}
+
+
+async def test_its_vitals_tell_of_devices_that_arent_seen(backdrop: Backdrop, tmp_path: Path) -> None:
+    async with open_site(backdrop, visitor(), tmp_path, runs=False) as site:
+        await site.ready("v1")
+        connectors = Connectors([site.instance], backdrop.kafka, backdrop.store, tmp_path)
+        name = f"pocket_cyber.{site.instance.name}"
+        async with Running(connectors):
+            await until(lambda: connectors.counters().get(f"{name}_devices") == 1)
+            assert connectors.counters()[f"{name}_oldest_unseen_hours"] == 0
+        assert await connectors.check(10) == {name: None}
+
+
+async def test_a_folder_that_isnt_there_is_told_by_the_check(idle: Backdrop, tmp_path: Path) -> None:
+    instance = pocket(msgspec.structs.replace(visitor(), folder=tmp_path / "nowhere"))
+    [(_, wrong)] = (await Connectors([instance], idle.kafka, idle.store, tmp_path).check(10)).items()
+    assert wrong is not None
+    assert "nowhere" in wrong
 
 
 async def test_a_repeat_is_known_whatever_prices_and_limits_are_by_then(backdrop: Backdrop, tmp_path: Path) -> None:
