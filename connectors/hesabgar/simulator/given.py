@@ -120,14 +120,6 @@ def fill(engine: Engine, given: Given, *, closed_before: int, refuse_negative: b
     _goods(books, given)
 
 
-FROM_HUB: Final = """
-INSERT INTO hub.outcome (item, external_id, revision, number, posted_at)
-SELECT 'account', AccCode, 0, AccCode, SYSUTCDATETIME() FROM dbo.ACC_Account
-UNION ALL SELECT 'product', KalaCode, 0, KalaCode, SYSUTCDATETIME() FROM dbo.STK_Kala;
-"""
-"""The owner's script that lets the contract know all accounts and products as sent by the hub."""
-
-
 def entering(document: GivenDocument, number: int) -> str:
     """The owner's script that puts a document into the books as if someone had entered it there.
 

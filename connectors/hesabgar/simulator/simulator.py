@@ -226,7 +226,7 @@ class HesabgarSimulator:
     async def _enter_given(self) -> None:
         if self._company is not None and (self._keeper is None or self._keeper.is_new):
             if self._company.from_hub:
-                await self._script(given.FROM_HUB)
+                await self._script(sql.script("adopt"))
             for number, document in enumerate(self._company.documents, start=1):
                 await self._script(given.entering(document, number))
 

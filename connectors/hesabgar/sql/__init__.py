@@ -3,7 +3,8 @@
 ``install.sql`` makes schema ``hub`` (and brings an older one up to date), ``remove.sql`` takes it away but keeps the
 memory of what was posted, ``purge.sql`` takes that too. A site's mapping file (:class:`Mapping`) fills the views:
 :func:`views_script`. A site's own ``site_post``, ``site_account`` and ``site_product`` put documents into its tables;
-``site_template.sql`` is where to begin. :func:`login_script` makes a login with the least rights.
+``site_template.sql`` is where to begin. ``adopt.sql`` hands a branch's accounts and goods over. :func:`login_script`
+makes a login with the least rights.
 """
 
 import re
@@ -385,7 +386,7 @@ def batches(script: str) -> list[str]:
 
 
 def script(name: str) -> str:
-    """A script we ship: install, remove, purge, site_template, login."""
+    """A script we ship: install, remove, purge, site_template, adopt, login."""
     return resources.files(__package__).joinpath(f"{name}.sql").read_text("utf-8")
 
 

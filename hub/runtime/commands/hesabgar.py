@@ -20,7 +20,7 @@ from connectors.hesabgar import build, discovery, mapper, sql
 from connectors.hesabgar.build import Build
 from connectors.hesabgar.checking import Finding, Grade, findings
 from connectors.hesabgar.client import Client
-from connectors.hesabgar.spec import Spec
+from connectors.hesabgar.spec import Role, Spec
 from hub.runtime import servers
 from hub.runtime.commands.books import KIND, chosen
 from hub.runtime.commands.show import candidates
@@ -175,11 +175,14 @@ def scripts(config: Config, args: Namespace) -> int:
     except sql.Problem as error:
         raise Failure(f"{args.mapping}: {error}.", "Mend it and try again.", code=2) from error
     directory = Path(args.output)
-    for name, text in (
-        ("1-install.sql", sql.script("install")),
-        ("2-views.sql", sql.views_script(mapping)),
-        ("3-login.sql", login),
-    ):
+    scripts = {
+        "1-install.sql": sql.script("install"),
+        "2-views.sql": sql.views_script(mapping),
+        "3-login.sql": login,
+    }
+    if spec.role is Role.BRANCH:
+        scripts["adopt.sql"] = sql.script("adopt")
+    for name, text in scripts.items():
         _write(directory / name, text)
         show(screen(), str(directory / name))
     own = directory / "site_template.sql"

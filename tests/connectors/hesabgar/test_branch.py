@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from connectors.base import Outage
-from connectors.hesabgar import branch
+from connectors.hesabgar import branch, sql
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Role
 from schemas.commands import Amend, Submit
 from schemas.documents import Document, Kind, Method, Payment, State
 from schemas.ids import document_id
-from schemas.master import Account
+from schemas.master import Account, Product
 from tests.connectors.conftest import Running, instance, until
 from tests.connectors.hesabgar.world import CUSTOMER, PRODUCT, World, spec_of
 from tests.connectors.recorder import Recorder
@@ -247,6 +247,21 @@ async def test_accounts_and_products_go_out_to_it(world: World, karaj: HesabgarS
         await until(lambda: names(karaj, "219990001") == ["مشتری تازه"])
         await publisher.master([Account("219990001", "نام دیگر")])
         await until(lambda: names(karaj, "219990001") == ["نام دیگر"])
+
+
+async def test_what_the_branch_had_under_the_same_code_follows_the_head_office_once_it_is_adopted(
+    world: World, karaj: HesabgarSimulator
+) -> None:
+    for _ in range(2):
+        karaj.run(sql.script("adopt"))
+    async with at_the_branch(world, karaj):
+        await world.context().publisher.master(
+            [Account(CUSTOMER, "نام دفتر مرکزی"), Product(PRODUCT, "کالای دفتر مرکزی")]
+        )
+        await until(lambda: names(karaj, CUSTOMER) == ["نام دفتر مرکزی"])
+        await until(
+            lambda: bool(karaj.query(f"SELECT 1 FROM hub.products WHERE code = N'{PRODUCT}' AND name LIKE N'%مرکزی'"))
+        )
 
 
 def names(karaj: HesabgarSimulator, code: str) -> list[str]:

@@ -158,7 +158,7 @@ def test_install_says_in_both_languages_what_each_column_is() -> None:
             assert f"{column.english} | {column.persian}" in text, f"{view.name}.{column.name}"
 
 
-@pytest.mark.parametrize("name", ["install", "remove", "purge", "login", "site_template"])
+@pytest.mark.parametrize("name", ["install", "remove", "purge", "login", "site_template", "adopt"])
 def test_nothing_newer_than_2014_and_every_batch_parses(name: str) -> None:
     text = sql.script(name).replace("{{login}}", "hub").replace("{{password}}", "x").replace("{{writer}}", "1")
     code = " ".join(text.lower().split())
