@@ -36,7 +36,7 @@ import msgspec
 from msgspec import inspect
 
 from schemas import ids
-from schemas.commands import AnyCommand
+from schemas.commands import AnyCommand, Submit
 from schemas.deadletters import DeadLetter
 from schemas.documents import Document
 from schemas.events import DocumentEvent
@@ -94,6 +94,12 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     emits: ClassVar[frozenset[type[msgspec.Struct]]] = frozenset()
     """The commands and master records it can publish."""
+
+    def documents_source(self, instance: str) -> str | None:
+        """The source the documents of this connection come under, by which policies go; None: it brings none."""
+        if Submit not in self.emits:
+            return None
+        return getattr(self, "source", None) or instance
 
 
 def redacted(spec: ConnectorSpec) -> dict[str, object]:

@@ -99,6 +99,10 @@ class Cancel(_OnDocument, frozen=True, kw_only=True):
     """Withdraw a document that hasn't been handed to the books."""
 
 
+class Release(_OnDocument, frozen=True, kw_only=True):
+    """Let the books have a cleared document whose policy keeps it until someone says so."""
+
+
 class Expire(_OnDocument, frozen=True, kw_only=True):
     """The reservation's time is up. ``due`` must still be the document's expiry when it is decided."""
 
@@ -128,7 +132,17 @@ class PostingFailed(_OnDocument, frozen=True, kw_only=True):
 
 
 AnyCommand = (
-    Submit | Amend | Approve | Refuse | Cancel | Expire | Reconsider | PostingStarted | PostingSucceeded | PostingFailed
+    Submit
+    | Amend
+    | Approve
+    | Refuse
+    | Cancel
+    | Release
+    | Expire
+    | Reconsider
+    | PostingStarted
+    | PostingSucceeded
+    | PostingFailed
 )
 Content = Submit | Amend
 

@@ -57,6 +57,14 @@ class Method(StrEnum):
     CHEQUE = "cheque"
 
 
+class PostingPolicy(StrEnum):
+    """When the books get a cleared document: at once, once someone releases it, or not at all."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+    NEVER = "never"
+
+
 class LineRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One line as a source sends it. Amounts are whole rials; ``quantity`` has at most five decimal places."""
 
@@ -149,6 +157,14 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
+class Released(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who released a document to the books, when (UTC), and what they said."""
+
+    by: str
+    at: Moment
+    note: str = ""
+
+
 class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the books answered. ``posted_at`` is by the books' own clock, in UTC."""
 
@@ -186,3 +202,11 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     original_date: dt.date | None = None
     note: str = ""
     currency: str = CURRENCY
+    posting_policy: PostingPolicy = PostingPolicy.AUTOMATIC
+    """What the policy of its source said when its content was decided."""
+    released: Released | None = None
+
+    @property
+    def may_be_posted(self) -> bool:
+        """Whether the books may have it once it is cleared."""
+        return self.posting_policy is PostingPolicy.AUTOMATIC or self.released is not None

@@ -115,7 +115,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "no_tax_rate": ("برای تاریخ {date} نرخ مالیاتی تعریف نشده است", "no tax rate is configured for {date}"),
     "stock_short": (
-        "موجودی قابل فروش {product} در انبار {warehouse} {sellable} است؛ {wanted} خواسته شده",
+        "موجودی قابل فروش {product} در انبار {warehouse}، {sellable} است؛ {wanted} خواسته شده",
         "{product} in warehouse {warehouse}: {sellable} sellable, {wanted} wanted",
     ),
     "stock_partly": (
@@ -153,6 +153,14 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "سیاست مبدأ {source} تأیید دستی می‌خواهد",
         "the policy of {source} asks for an approval",
     ),
+    "waits_for_release": (
+        "به سیاست مبدأ {source}، سند تا زمانی که کسی آن را آزاد نکند در حسابگر ثبت نمی‌شود",
+        "the policy of {source} keeps it from the books until someone releases it",
+    ),
+    "never_posted": (
+        "به سیاست مبدأ {source}، سند در هاب می‌ماند و در حسابگر ثبت نمی‌شود",
+        "the policy of {source} keeps it in the hub; the books don't get it",
+    ),
     # commands
     "unknown_document": ("سندی با این شناسه نیست", "there is no document with this id"),
     "stale_revision": (
@@ -187,6 +195,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "cancelled": ("سند لغو شد: {note}", "cancelled: {note}"),
     "refused": ("سند رد شد: {note}", "refused by an approver: {note}"),
     "approved": ("سند را {actor} تأیید کرد", "approved by {actor}"),
+    "released": ("سند را {actor} برای ثبت در حسابگر آزاد کرد", "released to the books by {actor}"),
+    "nothing_to_release": ("سند منتظر آزادسازی نیست", "nothing keeps this document from the books"),
     "posting_waits": (
         "در انتظار ثبت؛ حسابگر در دسترس نیست: {why}",
         "waits to be posted; the books can't take it now: {why}",
@@ -208,11 +218,11 @@ PERSIAN: Final[dict[str, str]] = {
     "cleared": "تأییدشده",
     "rejected": "ردشده",
     "backordered": "در انتظار موجودی",
-    "posting": "در حال ثبت",
-    "posted": "ثبت‌شده",
-    "post_failed": "ثبت‌نشده",
+    "posting": "در حال ثبت در حسابگر",
+    "posted": "ثبت‌شده در حسابگر",
+    "post_failed": "ثبت ناموفق در حسابگر",
     "cancelled": "لغوشده",
-    "expired": "منقضی",
+    "expired": "منقضی‌شده",
     # kinds
     "quote": "پیش‌فاکتور",
     "sales_order": "سفارش فروش",
@@ -220,23 +230,24 @@ PERSIAN: Final[dict[str, str]] = {
     "sales_return": "برگشت از فروش",
     "purchase_order": "سفارش خرید",
     "purchase_invoice": "فاکتور خرید",
-    "receipt": "رسید دریافت",
+    "receipt": "دریافت وجه",
     "transfer": "انتقال بین انبارها",
-    "goods_issue": "حوالهٔ انبار",
-    "goods_receipt": "رسید انبار",
+    "goods_issue": "حوالهٔ خروج کالا",
+    "goods_receipt": "رسید ورود کالا",
     # commands
     "submit": "ارسال",
     "amend": "ویرایش",
     "approve": "تأیید",
     "refuse": "رد",
     "cancel": "لغو",
+    "release": "آزادسازی",
     "expire": "انقضا",
     "reconsider": "بررسی دوباره",
-    "posting_started": "آغاز ثبت",
-    "posting_succeeded": "ثبت",
-    "posting_failed": "خطای ثبت",
+    "posting_started": "آغاز ثبت در حسابگر",
+    "posting_succeeded": "ثبت در حسابگر",
+    "posting_failed": "خطای ثبت در حسابگر",
 }
-"""What Persian sentences call states, kinds and commands."""
+"""What states, kinds and commands are called in Persian, in sentences and on screens."""
 
 _NAMES = ("state", "command", "old", "new")
 """The placeholders such names come in."""

@@ -1,4 +1,4 @@
-"""Posting: every cleared document of the configured kinds and sources is handed to the books, once.
+"""Posting: every cleared document of the configured kinds and sources that may be posted is handed to the books, once.
 
 Two readers of ``documents.events``. One (``start``) answers a cleared document with PostingStarted, whether the books
 are there or not. The other (``post``) takes documents that stand at ``posting``, the oldest first, posts each and
@@ -51,7 +51,8 @@ OTHER_REVISION: Final = 50_900
 
 
 class Starter:
-    """Cleared documents become ``posting``."""
+    """Cleared documents become ``posting``, unless the policy of their source keeps them from the books: one that is
+    released is told as cleared once more."""
 
     def __init__(self, spec: Spec, context: Context, books: Outage, bus: Outage, gate: Gate) -> None:
         self._spec = spec
@@ -68,8 +69,13 @@ class Starter:
                 if not events:
                     continue
                 now, note = self._context.clock(), self._note()
-                commands = [mapper.started(event, self._context.name, now, note) for event in events]
-                await self._bus.waited_out(lambda: self._context.publisher.documents(commands))  # noqa: B023
+                commands = [
+                    mapper.started(event, self._context.name, now, note)
+                    for event in events
+                    if event.document is not None and event.document.may_be_posted
+                ]
+                if commands:
+                    await self._bus.waited_out(lambda: self._context.publisher.documents(commands))  # noqa: B023
                 await reader.ack(events)
 
     def _wanted(self, event: str, source: str, kind: str) -> bool:

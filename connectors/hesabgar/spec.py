@@ -201,6 +201,10 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
+    def documents_source(self, instance: str) -> str | None:
+        """Only a branch's documents are decided; what the books had before is recorded as it is."""
+        return super().documents_source(instance) if self.role is Role.BRANCH else None
+
     def posts(self, kind: str, source: str) -> bool:
         """Whether documents of a kind from a source are posted here."""
         if self.role is not Role.BOOKS or source in self.skip_sources:

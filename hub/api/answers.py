@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from hub.api.problems import ProblemDetails
+from hub.rules.settings import CreditPolicy, StockPolicy
 from schemas.dates import Moment
-from schemas.documents import Document, DocumentLine, Totals
+from schemas.documents import Document, DocumentLine, PostingPolicy, Totals
 from schemas.events import DocumentEvent
 from schemas.reasons import Reason
 
@@ -153,6 +154,21 @@ class PreviewStock(msgspec.Struct, frozen=True):
     sellable: QuantityText | None
 
 
+class PolicyApplied(msgspec.Struct, frozen=True):
+    """The policy of the source's documents of this kind, as the company's configuration has it."""
+
+    source: str
+    stock: StockPolicy
+    credit: CreditPolicy
+    reservation_seconds: int | None
+    """How long goods stay reserved; null: until the document is posted or cancelled."""
+    tax_tolerance: int
+    """Rials the source's tax may differ from ours before the document is held."""
+    approval: bool
+    """Every document that takes credit is held for a person's approval."""
+    posting: PostingPolicy
+
+
 class Preview(msgspec.Struct, frozen=True):
     """What would become of a document if it were decided now. Nothing is stored, reserved or promised."""
 
@@ -164,6 +180,7 @@ class Preview(msgspec.Struct, frozen=True):
     stock: tuple[PreviewStock, ...]
     credit: CreditSum | None
     """The account's credit before this document; null where no account is named or known."""
+    policy: PolicyApplied
 
 
 class Me(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Commands on a document: approve, refuse, cancel, expire, amend.
+"""Commands on a document: approve, refuse, cancel, release, expire, amend.
 
 A command's id comes from the document, the command and the document's present step, so that a click repeated while
 the first is on its way is one command. Refusals change no step, so they count too: what was refused may be tried again.
@@ -17,13 +17,13 @@ from hub.api.routing import Call
 from hub.rules.validation import MAX_NOTE, MAX_REVISION
 from hub.store import reading
 from schemas import ids, text
-from schemas.commands import Amend, Approve, Cancel, Expire, Refuse
+from schemas.commands import Amend, Approve, Cancel, Expire, Refuse, Release
 from schemas.dates import utc_now
 from schemas.documents import Document
 from schemas.events import COMMAND_REFUSED
 from schemas.reasons import Reason, reason
 
-Plain = type[Approve] | type[Refuse] | type[Cancel]
+Plain = type[Approve] | type[Refuse] | type[Cancel] | type[Release]
 
 
 def plain(kind: Plain) -> Callable[[Call], Awaitable[web.Response]]:

@@ -1,36 +1,19 @@
-"""Documents as they are asked for: one, its history, lists, counts, and a look ahead."""
+"""Documents as they are asked for: one, its history, lists, counts, and a look ahead (hub/api/preview.py)."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from aiohttp import web
 
 from hub.api import bodies
-from hub.api.answers import (
-    Counts,
-    CreditSum,
-    DocumentPage,
-    History,
-    Pending,
-    Preview,
-    PreviewStock,
-)
+from hub.api.answers import Counts, DocumentPage, History, Pending
 from hub.api.parameters import cursor_text
+from hub.api.preview import look_ahead
 from hub.api.problems import Problem, of_reasons
 from hub.api.routing import Call, json_reply
-from hub.rules.credit import instant_credit
-from hub.rules.deciding import decide, needs, quantity_text
-from hub.rules.validation import line_numbers
 from hub.store import intake, reading
 from hub.store.reading import DocumentFilter
-from schemas import ids, text
-from schemas.commands import Submit
-from schemas.dates import utc_now
-from schemas.documents import Document, DocumentRequest, State, Totals
-from schemas.events import COMMAND_REFUSED
-from schemas.ledger import AccountLedger, Snapshot, StockKey
+from schemas.documents import Document, State
 from schemas.reasons import reason
 
 Cursor = tuple[datetime, UUID]
@@ -114,72 +97,8 @@ async def counts(call: Call) -> web.Response:
     return json_reply(Counts(ordered, sum(ordered.values())))
 
 
-# --- a look ahead
-
-
 async def preview(call: Call) -> web.Response:
     """POST /v1/documents/preview"""
     hub = call.hub
-    sent = dict(bodies.json_object(await bodies.read_json(call.request, hub.settings)))
-    named = sent.get("source_id") is not None
-    if not named:
-        sent["source_id"] = f"preview-{uuid4()}"
-    elif "revision" not in sent:
-        sent["revision"] = await _next_revision(call, sent["source_id"])
-    request = bodies.document_request(sent, hub.rules.limits)
-    command = Submit.of(request, source=call.caller.source, actor=call.caller.name, now=utc_now())
-    snapshot = await hub.stored(reading.snapshot(hub.store, needs([command])))
-    stock = tuple(_stock(request, snapshot))
-    account = snapshot.accounts.get(request.account) if request.account else None
-    credit = credit_sum(account) if account else None
-    event = decide(command, snapshot, hub.rules, utc_now())
-    refused = event.type == COMMAND_REFUSED
-    document = None if refused else event.document
-    return json_reply(
-        Preview(
-            outcome=document.state if document else "refused",
-            reasons=event.reasons,
-            lines=document.lines if document else (),
-            totals=document.totals if document else Totals(),
-            stock=stock,
-            credit=credit,
-        )
-    )
-
-
-async def _next_revision(call: Call, source_id: Any) -> int:
-    """A document that exists is previewed as its amendment."""
-    if not isinstance(source_id, str):
-        return 1
-    id_ = ids.document_id(call.caller.source, text.code(source_id))
-    document = await call.hub.stored(reading.document(call.hub.store, id_))
-    return document.revision + 1 if document else 1
-
-
-def _stock(request: DocumentRequest, snapshot: Snapshot) -> list[PreviewStock]:
-    found = []
-    for number, line in zip(line_numbers(request.lines), request.lines, strict=True):
-        warehouse = line.warehouse or request.warehouse
-        product = snapshot.products.get(line.product)
-        sellable = None
-        if product is not None and product.stocked and warehouse:
-            level = snapshot.stock.get(StockKey(line.product, warehouse, line.attribute))
-            sellable = quantity_text(max(level.sellable if level else Decimal(0), Decimal(0)))
-        found.append(
-            PreviewStock(number, line.product, warehouse, line.attribute, quantity_text(line.quantity), sellable)
-        )
-    return found
-
-
-def credit_sum(account: AccountLedger) -> CreditSum:
-    """An account's credit, every term of it."""
-    return CreditSum(
-        direct=account.direct,
-        documentary=account.documentary,
-        balance=account.balance,
-        uncleared_cheques=account.uncleared_cheques,
-        held=account.held,
-        instant=instant_credit(account),
-        returned_cheques=account.returned_cheques,
-        as_of=account.as_of,
-    )
+    sent = bodies.json_object(await bodies.read_json(call.request, hub.settings))
+    return json_reply(await hub.stored(look_ahead(hub.store, hub.rules, sent, call.caller.source, call.caller.name)))

@@ -151,6 +151,15 @@ PREVIEWED: Final[dict[str, Any]] = {
         }
     ],
     "credit": _CREDIT,
+    "policy": {
+        "source": "shop",
+        "stock": "all_or_nothing",
+        "credit": "hold",
+        "reservation_seconds": 7200,
+        "tax_tolerance": 10,
+        "approval": False,
+        "posting": "automatic",
+    },
 }
 ACCOUNT: Final[dict[str, Any]] = {
     "code": "212010006",

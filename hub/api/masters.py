@@ -4,8 +4,8 @@ from aiohttp import web
 
 from hub.api import parameters
 from hub.api.answers import AccountAnswer, Me, StockItem, StockPage
-from hub.api.documents import credit_sum
 from hub.api.parameters import Unreadable, cursor_text
+from hub.api.preview import credit_sum
 from hub.api.problems import of_reasons
 from hub.api.routing import Call, json_reply
 from hub.rules.deciding import quantity_text

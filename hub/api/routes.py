@@ -35,7 +35,7 @@ from hub.api.parameters import LIMIT, TEXT_SCHEMA, Parameter, choice, code, curs
 from hub.api.routing import Body, Media, Reply, Route
 from hub.api.settings import ApiSettings
 from hub.api.written import AMENDMENT, BATCH_OR_ONE, NOTE_SCHEMA, PREVIEW
-from schemas.commands import Approve, Cancel, Refuse
+from schemas.commands import Approve, Cancel, Refuse, Release
 from schemas.documents import Document, Kind, State
 
 _DEFAULTS = ApiSettings()
@@ -157,7 +157,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "documents",
         "See what would become of a document",
         (Reply(200, "What the rules say now; nothing is stored or reserved.", Preview, examples={"held": PREVIEWED}),),
-        description="Priced lines, tax, what is sellable, the account's credit, the outcome and its reasons. "
+        description="Priced lines, tax, what is sellable, the account's credit, the outcome and its reasons, and the "
+        "policy that applied. "
         "`source_id` may be left out; with that of a document that exists, its amendment is previewed.",
         scope="documents:read",
         body=Body({bodies.JSON: Media(PREVIEW, {"order": ORDER})}, "The document."),
@@ -203,6 +204,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     _command("approve", commands.plain(Approve), "Let a held document through", "documents:approve"),
     _command("refuse", commands.plain(Refuse), "Turn a held document down", "documents:approve"),
     _command("cancel", commands.plain(Cancel), "Withdraw a document not yet handed to the books", "documents:write"),
+    _command(
+        "release",
+        commands.plain(Release),
+        "Let the books have a document a policy keeps",
+        "documents:write",
+    ),
     _command("expire", commands.expire, "End a document's reservation before its time", "documents:write"),
     Route(
         "POST",

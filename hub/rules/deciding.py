@@ -29,6 +29,7 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
 from schemas.dates import jalali, jalali_time
@@ -40,6 +41,8 @@ from schemas.documents import (
     Kind,
     LineRequest,
     Posting,
+    PostingPolicy,
+    Released,
     State,
     Totals,
 )
@@ -208,7 +211,7 @@ def _content(
         _check_not_returned(standing, snapshot)
         _check_not_invoiced(standing, snapshot)
         release(standing, snapshot)
-    policy = settings.policy(command.source)
+    policy = settings.policy(command.source, command.document.kind)
     if wrong:
         outcome = _Outcome(State.REJECTED, wrong)
     elif _is_history(command):
@@ -277,12 +280,20 @@ def _document(
         lines=outcome.lines,
         totals=outcome.totals,
         method=request.method,
-        reasons=outcome.reasons,
+        reasons=outcome.reasons + _kept_back(outcome.state, command.source, policy.posting),
         expires_at=now + policy.reservation if live and policy.reservation else None,
         note=request.note,
         currency=request.currency,
         posting=_posting(command),
+        posting_policy=policy.posting,
     )
+
+
+def _kept_back(state: State, source: str, posting: PostingPolicy) -> tuple[Reason, ...]:
+    """Why the books don't get a document that is cleared, where a policy keeps it from them."""
+    if state is not State.CLEARED or posting is PostingPolicy.AUTOMATIC:
+        return ()
+    return (reason("waits_for_release" if posting is PostingPolicy.MANUAL else "never_posted", source=source),)
 
 
 def _posting(command: Content) -> Posting | None:
@@ -843,7 +854,9 @@ def _taken_back(before: Standing, after: Standing, snapshot: Snapshot) -> list[R
 
 # --- commands on a document that exists
 
-_OnDocument = Approve | Refuse | Cancel | Expire | Reconsider | PostingStarted | PostingSucceeded | PostingFailed
+_OnDocument = (
+    Approve | Refuse | Cancel | Release | Expire | Reconsider | PostingStarted | PostingSucceeded | PostingFailed
+)
 
 
 def _on_document(
@@ -861,6 +874,8 @@ def _on_document(
             why = reason("cancelled", note=command.note or command.actor)
             allowed = CANCELLABLE | {State.POSTED} if _is_open_order(standing.document) else CANCELLABLE
             return _end(command, standing, snapshot, now, allowed, State.CANCELLED, why)
+        case Release():
+            return _release(command, standing, snapshot, now)
         case Expire():
             if standing.document.expires_at != command.due:
                 raise _Refused(reason("not_due", due=jalali_time(command.due)))
@@ -870,6 +885,7 @@ def _on_document(
             return _reconsider(command, standing, snapshot, settings, now)
         case PostingStarted():
             _require(command, standing, POSTABLE)
+            _check_released(standing.document)
             waits = (reason("posting_waits", why=command.note),) if command.note else ()
             return _move(standing, snapshot, now, State.POSTING, waits)
         case PostingSucceeded():
@@ -887,7 +903,13 @@ def _require(command: _OnDocument, standing: Standing, states: Iterable[State]) 
         raise _Refused(reason("wrong_state", state=state, command=_name(command)))
 
 
-def _check_seen(command: Approve | Refuse, standing: Standing) -> None:
+def _check_released(document: Document) -> None:
+    """The books don't get what a policy keeps from them, whichever connector asks."""
+    if not document.may_be_posted:
+        raise _Refused(*_kept_back(State.CLEARED, document.source, document.posting_policy))
+
+
+def _check_seen(command: Approve | Refuse | Release, standing: Standing) -> None:
     """Whoever judges a document has to have seen its present content."""
     current = standing.document.revision
     if command.revision < current:
@@ -902,6 +924,9 @@ def _move(
     document = msgspec.structs.replace(
         before, state=state, step=before.step + 1, changed_at=now, reasons=reasons, **changes
     )
+    if not document.may_be_posted and (kept := _kept_back(state, document.source, document.posting_policy)):
+        reasons += kept
+        document = msgspec.structs.replace(document, reasons=reasons)
     if state in DROPPED:
         document = msgspec.structs.replace(document, lines=tuple(_unreserved(document.lines)), expires_at=None)
     release(standing, snapshot)
@@ -938,7 +963,7 @@ def _approve(
     _require(command, standing, {State.HELD})
     _check_seen(command, standing)
     document = standing.document
-    ttl = settings.policy(document.source).reservation
+    ttl = settings.policy(document.source, document.kind).reservation
     return _move(
         standing,
         snapshot,
@@ -947,6 +972,27 @@ def _approve(
         (reason("approved", actor=command.actor),),
         approval=Approval(command.actor, now, approved=True, note=command.note),
         expires_at=now + ttl if ttl and document.expires_at else None,
+    )
+
+
+def _release(
+    command: Release, standing: Standing, snapshot: Snapshot, now: datetime
+) -> tuple[Document, tuple[Reason, ...]]:
+    """A cleared document that waited for it goes to the books."""
+    _require(command, standing, {State.CLEARED})
+    _check_seen(command, standing)
+    document = standing.document
+    if document.posting_policy is PostingPolicy.NEVER:
+        _check_released(document)
+    if document.may_be_posted:
+        raise _Refused(reason("nothing_to_release"))
+    return _move(
+        standing,
+        snapshot,
+        now,
+        State.CLEARED,
+        (reason("released", actor=command.actor),),
+        released=Released(command.actor, now, command.note),
     )
 
 
@@ -973,7 +1019,7 @@ def _reconsider(
     if still:
         return _move(standing, snapshot, now, State.BACKORDERED, (*still, *differences), lines=lines)
     account = snapshot.accounts[document.account] if document.account else None
-    policy = settings.policy(document.source)
+    policy = settings.policy(document.source, document.kind)
     state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
     if differences and state is State.CLEARED:
         state = State.HELD

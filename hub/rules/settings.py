@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from schemas.documents import Kind, PostingPolicy
+
 MAX_AMOUNT = 10**18 - 1
 """Rials. Moadian's sums have at most 18 digits (PROTOCOLS.md 9.2, header ``tadis``); it also fits 64 bits."""
 
@@ -29,7 +31,7 @@ class CreditPolicy(StrEnum):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How one source's documents are treated."""
+    """How documents of one source, or of one kind of it, are treated."""
 
     stock: StockPolicy = StockPolicy.ALL_OR_NOTHING
     credit: CreditPolicy = CreditPolicy.HOLD
@@ -39,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True):
     """Rials the source's tax may differ from ours before the document is held."""
     approval: bool = False
     """Every document that takes credit is held for a person's approval."""
+    posting: PostingPolicy = PostingPolicy.AUTOMATIC
 
 
 class TaxRate(msgspec.Struct, frozen=True):
@@ -69,11 +72,17 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
     default: Policy = Policy()
     by_source: dict[str, Policy] = {}
+    by_kind: dict[tuple[str, Kind], Policy] = {}
+    """Where a kind of a source has a policy that isn't the source's."""
+    default_by_kind: dict[Kind, Policy] = {}
+    """The same for sources without any policy of their own."""
     rates: tuple[TaxRate, ...] = DEFAULT_RATES
     closed_until: date | None = None
     """The last day of the last closed fiscal period."""
     limits: Limits = Limits()
 
-    def policy(self, source: str) -> Policy:
-        """The policy a source's documents get."""
-        return self.by_source.get(source, self.default)
+    def policy(self, source: str, kind: Kind) -> Policy:
+        """The policy a source's documents of a kind get."""
+        if source in self.by_source:
+            return self.by_kind.get((source, kind), self.by_source[source])
+        return self.default_by_kind.get(kind, self.default)

@@ -11,13 +11,16 @@ from hub.bus.admin import wait_until_ready
 from hub.bus.errors import Unavailable
 from hub.bus.settings import Kafka
 from hub.bus.topics import check_topics
-from hub.runtime import servers
+from hub.runtime import policies, servers
 from hub.runtime.config import Config
 from hub.runtime.connect import Connectors, configured
 from hub.runtime.datadir import data_directory
+from hub.runtime.failures import Failure
+from hub.runtime.policies import Users
 from hub.runtime.redaction import redact
-from hub.store import migrate
+from hub.store import keys, migrate
 from hub.store.errors import StoreError, Unacceptable
+from hub.store.keys import Key
 from hub.store.pool import Store
 
 
@@ -36,6 +39,7 @@ class Finding(msgspec.Struct, frozen=True):
     outcome: Outcome
     sentence: str
     remedy: str = ""
+    persian: str = ""
 
 
 def declared(config: Config) -> Iterator[Finding]:
@@ -120,6 +124,21 @@ async def _postgres(config: Config, seconds: float) -> AsyncIterator[Finding]:
         yield Finding("migrations", Outcome.WRONG, f"not applied yet: {', '.join(pending)}", "Run hub migrate.")
     else:
         yield Finding("migrations", Outcome.GOOD, "all are applied")
+
+
+async def live_keys(config: Config, seconds: float) -> list[Key] | None:
+    """The API's keys; None if PostgreSQL doesn't tell them within ``seconds``."""
+    try:
+        async with asyncio.timeout(seconds), servers.opened_store(config) as store:
+            return await keys.every(store)
+    except (StoreError, Failure, TimeoutError):
+        return None
+
+
+def flows(config: Config, used: Users, *, keys_known: bool) -> Iterator[Finding]:
+    """What may not be meant of the policies by source."""
+    for source, sentence in policies.notes(config, used, keys_known=keys_known):
+        yield Finding(f"source {source}", Outcome.NOTE, sentence.en, persian=sentence.fa)
 
 
 def connector_kinds() -> dict[str, type[msgspec.Struct]]:

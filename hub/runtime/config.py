@@ -21,6 +21,7 @@ from hub.rules.settings import CreditPolicy, RuleSettings, StockPolicy
 from hub.runtime.decoding import Decoding, from_text, unwrapped
 from hub.runtime.origin import KeyPath, Origin, read_toml
 from hub.runtime.problems import ConfigError
+from schemas.documents import Kind, PostingPolicy
 from schemas.secret import Secret
 
 DEFAULT_FILE = "hub.toml"
@@ -278,8 +279,8 @@ class RulesSettings(msgspec.Struct, frozen=True):
     ] = tuple(TaxRateSettings(rate.since, rate.vat, rate.duty) for rate in rules.DEFAULT_RATES)
 
 
-class PolicySettings(msgspec.Struct, frozen=True):
-    """How one source's documents are treated. What a source doesn't say comes from ``[policies.default]``."""
+class KindPolicySettings(msgspec.Struct, frozen=True):
+    """How documents are treated."""
 
     stock: Annotated[
         StockPolicy | UnsetType,
@@ -319,6 +320,26 @@ class PolicySettings(msgspec.Struct, frozen=True):
             examples=[False],
         ),
     ] = UNSET
+    posting: Annotated[
+        PostingPolicy | UnsetType,
+        Meta(
+            description="When the books get a cleared document: automatic: at once; manual: once a person or the "
+            "source releases it (`hub release`, or the API); never: it stays in the hub. Built in: automatic.",
+            examples=["automatic"],
+        ),
+    ] = UNSET
+
+
+class PolicySettings(KindPolicySettings, frozen=True):
+    """How one source's documents are treated. What a source doesn't say comes from ``[policies.default]``.
+
+    A kind of document may be treated otherwise: ``[policies.SOURCE.kinds.sales_order]`` has the same settings, and
+    what it doesn't say is as the source's.
+    """
+
+    kinds: Annotated[
+        dict[Kind, KindPolicySettings], Meta(description="Kinds of document that are treated otherwise.")
+    ] = {}
 
 
 class LogSettings(msgspec.Struct, frozen=True):
@@ -365,9 +386,20 @@ class Config(Sections, frozen=True):
         """The sources that have a policy of their own."""
         return [name for name in self.policies if name != DEFAULT_POLICY]
 
-    def policy_values(self, source: str) -> dict[str, PolicyValue]:
-        """What applies to a source's documents, by the names of :class:`hub.rules.settings.Policy`."""
-        said = [(f"policies.{name}", self.policies[name]) for name in (source, DEFAULT_POLICY) if name in self.policies]
+    def policy_kinds(self, source: str) -> list[Kind]:
+        """The kinds of document that are treated otherwise than the rest of a source's."""
+        named = {kind for name in {source, DEFAULT_POLICY} & self.policies.keys() for kind in self.policies[name].kinds}
+        return [kind for kind in Kind if kind in named]
+
+    def policy_values(self, source: str, kind: Kind | None = None) -> dict[str, PolicyValue]:
+        """What applies to a source's documents, or to those of one kind, by the names of
+        :class:`hub.rules.settings.Policy`: a source's own tables go before ``[policies.default]`` and its."""
+        said: list[tuple[str, KindPolicySettings]] = []
+        for name in dict.fromkeys((source, DEFAULT_POLICY)):
+            if (table := self.policies.get(name)) is not None:
+                if kind in table.kinds:
+                    said.append((f"policies.{name}.kinds.{kind}", table.kinds[kind]))
+                said.append((f"policies.{name}", table))
         return {
             field: next(
                 (PolicyValue(value, table) for table, policy in said if (value := getattr(policy, field)) is not UNSET),
@@ -376,11 +408,10 @@ class Config(Sections, frozen=True):
             for field in rules.Policy.__struct_fields__
         }
 
-    def policy(self, source: str) -> rules.Policy:
-        """The policy of a source's documents."""
-        return msgspec.structs.replace(
-            rules.Policy(), **{field: value for field, (value, _) in self.policy_values(source).items()}
-        )
+    def policy(self, source: str, kind: Kind | None = None) -> rules.Policy:
+        """The policy of a source's documents, or of those of one kind."""
+        values = self.policy_values(source, kind)
+        return msgspec.structs.replace(rules.Policy(), **{field: value for field, (value, _) in values.items()})
 
     def rule_settings(self) -> RuleSettings:
         """Everything the rules take from the configuration."""
@@ -388,6 +419,12 @@ class Config(Sections, frozen=True):
         return RuleSettings(
             default=self.policy(DEFAULT_POLICY),
             by_source={source: self.policy(source) for source in self.sources()},
+            by_kind={
+                (source, kind): self.policy(source, kind)
+                for source in self.sources()
+                for kind in self.policy_kinds(source)
+            },
+            default_by_kind={kind: self.policy(DEFAULT_POLICY, kind) for kind in self.policy_kinds(DEFAULT_POLICY)},
             rates=tuple(sorted(rates, key=lambda rate: rate.since)),
             closed_until=self.rules.closed_until,
             limits=rules.Limits(self.rules.limits.max_lines, self.rules.limits.max_quantity),

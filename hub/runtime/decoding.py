@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -111,6 +112,8 @@ class Decoding:
         match info:
             case inspect.StructType():
                 return self._struct(info, value, path) if isinstance(value, dict) else _WRONG
+            case inspect.DictType(key_type=inspect.EnumType(cls=cls), value_type=item):
+                return self._by_name(cls, item, value, path) if isinstance(value, dict) else _WRONG
             case inspect.DictType(value_type=item):
                 if not isinstance(value, dict):
                     return _WRONG
@@ -131,6 +134,14 @@ class Decoding:
                 return self._choice(types, meta, value, path)
             case _:
                 return _scalar(info, meta, value)
+
+    def _by_name(self, cls: type[Enum], item: inspect.Type, table: Mapping[str, Any], path: KeyPath) -> Any:
+        """A table whose names are declared."""
+        members = {str(member.value): member for member in cls}
+        for name in table:
+            if name not in members:
+                self.unknown((*path, name), members)
+        return {members[name]: self.value(item, each, (*path, name)) for name, each in table.items() if name in members}
 
     def _choice(self, types: Iterable[inspect.Type], meta: Mapping[str, Any], value: Any, path: KeyPath) -> Any:
         for each in types:

@@ -313,6 +313,8 @@ def _row(cells: list[str]) -> str:
 def _is_tables(info: inspect.Type) -> bool:
     if isinstance(info, inspect.VarTupleType):
         return isinstance(unwrapped(info.item_type)[0], inspect.StructType)
+    if isinstance(info, inspect.DictType):
+        return isinstance(unwrapped(info.value_type)[0], inspect.StructType)
     return isinstance(info, inspect.StructType)
 
 

@@ -4,31 +4,15 @@ from typing import Final
 
 from hub.runtime.problems import Phrase
 from schemas.documents import Kind, State
+from schemas.reasons import PERSIAN
 
-KINDS: Final[dict[Kind, Phrase]] = {
-    Kind.QUOTE: Phrase("quote", "پیش‌فاکتور"),
-    Kind.SALES_ORDER: Phrase("sales order", "سفارش فروش"),
-    Kind.SALES_INVOICE: Phrase("sales invoice", "فاکتور فروش"),
-    Kind.SALES_RETURN: Phrase("sales return", "برگشت از فروش"),
-    Kind.PURCHASE_ORDER: Phrase("purchase order", "سفارش خرید"),
-    Kind.PURCHASE_INVOICE: Phrase("purchase invoice", "فاکتور خرید"),
-    Kind.RECEIPT: Phrase("receipt", "دریافت وجه"),
-    Kind.TRANSFER: Phrase("transfer", "انتقال بین انبارها"),
-    Kind.GOODS_ISSUE: Phrase("goods issue", "حوالهٔ خروج کالا"),
-    Kind.GOODS_RECEIPT: Phrase("goods receipt", "رسید ورود کالا"),
-}
 
-STATES: Final[dict[State, Phrase]] = {
-    State.HELD: Phrase("held", "در انتظار تأیید"),
-    State.CLEARED: Phrase("cleared", "تأییدشده"),
-    State.REJECTED: Phrase("rejected", "ردشده"),
-    State.BACKORDERED: Phrase("backordered", "در انتظار موجودی"),
-    State.POSTING: Phrase("posting", "در حال ثبت در حسابگر"),
-    State.POSTED: Phrase("posted", "ثبت‌شده در حسابگر"),
-    State.POST_FAILED: Phrase("post failed", "ثبت ناموفق در حسابگر"),
-    State.CANCELLED: Phrase("cancelled", "لغوشده"),
-    State.EXPIRED: Phrase("expired", "منقضی‌شده"),
-}
+def _named(name: str) -> Phrase:
+    return Phrase(name.replace("_", " "), PERSIAN[name])
+
+
+KINDS: Final[dict[Kind, Phrase]] = {kind: _named(kind) for kind in Kind}
+STATES: Final[dict[State, Phrase]] = {state: _named(state) for state in State}
 
 _STATE_STYLES: Final[dict[State | None, str]] = {
     State.CLEARED: "green",

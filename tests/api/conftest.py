@@ -16,6 +16,7 @@ from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
 from hub.rules.settings import CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.store.pool import Store
+from schemas.documents import PostingPolicy
 from streams.settings import StreamSettings
 from streams.worker import running
 from tests.api.world import Client, Hub, Shop, open_shop
@@ -26,6 +27,7 @@ RULES = RuleSettings(
         "timed": Policy(reservation=timedelta(days=1)),
         "backordering": Policy(stock=StockPolicy.BACKORDER),
         "strict": Policy(credit=CreditPolicy.REJECT),
+        "released by hand": Policy(posting=PostingPolicy.MANUAL, reservation=timedelta(days=1), tax_tolerance=10),
     }
 )
 

@@ -70,6 +70,18 @@ async def test_an_approval_of_a_revision_that_was_amended_since_is_refused(shop:
     assert (seen.status, seen.body["status"]) == (200, "cleared")
 
 
+async def test_a_document_its_policy_keeps_from_the_books_is_released_once(hub: Hub, api: Served) -> None:
+    shop = await open_shop(hub, api.address, "released by hand")
+    sent = await shop.send("R")
+    assert (sent["status"], sent["document"]["posting_policy"]) == ("cleared", "manual")
+    assert [why["code"] for why in sent["document"]["reasons"]] == ["waits_for_release"]
+    answer = await shop.client.post(f"{sent['location']}/release{WAIT}", {"note": "بار رفت"})
+    assert (answer.status, answer.body["status"]) == (200, "cleared")
+    assert answer.body["document"]["released"]["note"] == "بار رفت"
+    again = await shop.client.post(f"{sent['location']}/release{WAIT}")
+    assert (again.status, again.codes()) == (409, {"nothing_to_release"})
+
+
 @pytest.mark.parametrize("revision", [0, -1, "2", 1.5, True, 2**31])
 async def test_a_revision_that_is_none_is_told(shop: Shop, revision: object) -> None:
     place = await held(shop)

@@ -219,6 +219,21 @@ async def test_a_preview_prices_taxes_and_keeps_nothing(shop: Shop) -> None:
     assert stock["reserved"] == "0"
 
 
+async def test_a_preview_tells_the_policy_that_applied(hub: Hub, api: Served) -> None:
+    shop = await open_shop(hub, api.address, "released by hand")
+    found = await preview(shop.client, shop.order())
+    assert found["policy"] == {
+        "source": "released by hand",
+        "stock": "all_or_nothing",
+        "credit": "hold",
+        "reservation_seconds": 86_400,
+        "tax_tolerance": 10,
+        "approval": False,
+        "posting": "manual",
+    }
+    assert [why["code"] for why in found["reasons"]] == ["waits_for_release"]
+
+
 async def test_a_preview_needs_no_id(shop: Shop) -> None:
     order = shop.order()
     del order["source_id"]

@@ -337,7 +337,7 @@ async def test_the_story_opens_by_keyboard(visit: Visit, shop: Shop) -> None:
     story = visit.at("story")
     await expect(story).to_be_visible()
     await expect(story.get_by_role("heading", name=shop.source)).to_be_visible()
-    why = f"ردیف ۲: موجودی قابل فروش RAM-1 در انبار {shop.warehouse} ۵ است؛ ۷ خواسته شده"
+    why = f"ردیف ۲: موجودی قابل فروش RAM-1 در انبار {shop.warehouse}، ۵ است؛ ۷ خواسته شده"
     await expect(story.locator(".why li")).to_have_text([why])
     await expect(story.locator(".history li")).to_have_count(1)
     await expect(story.locator(".history")).to_contain_text("از سوی key-")

@@ -23,6 +23,7 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
 from schemas.dates import parse_date
@@ -38,6 +39,7 @@ COMMANDS: dict[str, type[Command]] = {
     "approve": Approve,
     "refuse": Refuse,
     "cancel": Cancel,
+    "release": Release,
     "expire": Expire,
     "reconsider": Reconsider,
     "posting_started": PostingStarted,
@@ -82,6 +84,8 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
     reservation_minutes: int | None = None
     tax_tolerance: int = 0
     approval: bool = False
+    posting: str = "automatic"
+    kinds: dict[Kind, dict[str, Any]] = msgspec.field(default_factory=dict)
     closed_until: str | None = None
     max_lines: int = 1_000
 
@@ -91,12 +95,16 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
             "credit": self.credit,
             "tax_tolerance": self.tax_tolerance,
             "approval": self.approval,
+            "posting": self.posting,
         }
         minutes = self.reservation_minutes
+        reservation = timedelta(minutes=minutes) if minutes else None
         return RuleSettings(
-            default=msgspec.structs.replace(
-                msgspec.convert(policy, Policy), reservation=timedelta(minutes=minutes) if minutes else None
-            ),
+            default=msgspec.structs.replace(msgspec.convert(policy, Policy), reservation=reservation),
+            default_by_kind={
+                kind: msgspec.structs.replace(msgspec.convert(policy | own, Policy), reservation=reservation)
+                for kind, own in self.kinds.items()
+            },
             closed_until=parse_date(self.closed_until) if self.closed_until else None,
             limits=Limits(max_lines=self.max_lines),
         )
@@ -111,6 +119,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     approve: str | None = None
     refuse: str | None = None
     cancel: str | None = None
+    release: str | None = None
     expire: str | None = None
     reconsider: str | None = None
     posting_started: str | None = None

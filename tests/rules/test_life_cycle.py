@@ -18,9 +18,10 @@ from schemas.commands import (
     PostingStarted,
     PostingSucceeded,
     Refuse,
+    Release,
     Submit,
 )
-from schemas.documents import State
+from schemas.documents import PostingPolicy, Released, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.reasons import SENTENCES
 from tests.rules.stories import COMMANDS
@@ -182,6 +183,27 @@ def test_what_the_books_answered_is_kept_with_the_document() -> None:
     assert posting is not None
     assert (posting.number, posting.posted_at, posting.error) == ("24", world.now, None)
     assert world.document().expires_at is None
+
+
+def test_who_released_is_kept_until_the_content_is_other() -> None:
+    world = World(posting=PostingPolicy.MANUAL)
+    world.submit()
+    world.do(Release, actor="انباردار", note="بار رفت")
+    released = Released("انباردار", world.now, "بار رفت")
+    assert world.document().released == released
+    world.do(PostingStarted)
+    world.do(PostingFailed)
+    assert world.document().released == released
+    world.amend()
+    assert world.document().released is None
+
+
+def test_a_release_of_a_revision_that_was_amended_since_is_refused() -> None:
+    world = World(posting=PostingPolicy.MANUAL)
+    world.submit()
+    world.amend()
+    assert codes(world.do(Release, revision=1)) == ["stale_revision"]
+    assert not world.document().may_be_posted
 
 
 def test_deciding_the_same_on_the_same_gives_the_same() -> None:

@@ -20,6 +20,7 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
 from schemas.documents import Kind
@@ -44,7 +45,8 @@ def only(wanted: Needs, world: Snapshot) -> Snapshot:
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize(
-    "command", [Amend, Approve, Refuse, Cancel, Expire, Reconsider, PostingStarted, PostingSucceeded, PostingFailed]
+    "command",
+    [Amend, Approve, Refuse, Cancel, Release, Expire, Reconsider, PostingStarted, PostingSucceeded, PostingFailed],
 )
 def test_a_document_of_any_kind_meets_any_command_with_just_what_was_read(kind: Kind, command: type[Command]) -> None:
     world = World(approval=True, stock=StockPolicy.BACKORDER, reservation=None)

@@ -23,16 +23,17 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
-from schemas.documents import Document, DocumentRequest, Kind, LineRequest, Method, Payment, State
+from schemas.documents import Document, DocumentRequest, Kind, LineRequest, Method, Payment, PostingPolicy, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import Snapshot, StockKey
 from tests.properties import PROPERTY
 from tests.rules.world import SOURCE, World, company, figures, request, sums_disagree
 
 NAMES = ["A", "B", "C", "D", "E", "F", "G"]
-CAREFUL = (Submit, Amend, Approve, Refuse, Cancel, Expire, Reconsider)
+CAREFUL = (Submit, Amend, Approve, Refuse, Cancel, Release, Expire, Reconsider)
 """Commands that must not take stock below zero: all but those that follow what the books do."""
 
 
@@ -62,6 +63,7 @@ policies = st.builds(
     reservation=st.sampled_from([None, timedelta(minutes=30)]),
     tax_tolerance=st.sampled_from([0, 0, 1_000]),
     approval=st.booleans(),
+    posting=seldom(st.just(PostingPolicy.AUTOMATIC), st.sampled_from(PostingPolicy)),
 )
 
 
@@ -106,7 +108,7 @@ KINDS = [
 ]  # fmt: skip
 FITTING: dict[State, list[type[AnyCommand]]] = {
     State.HELD: [Approve, Approve, Amend, Refuse, Cancel, Expire],
-    State.CLEARED: [PostingStarted, Cancel, Amend, Expire, PostingSucceeded, PostingFailed],
+    State.CLEARED: [PostingStarted, Cancel, Amend, Release, Expire, PostingSucceeded, PostingFailed],
     State.BACKORDERED: [Reconsider, Reconsider, Reconsider, Amend, Cancel, Expire],
     State.POSTING: [PostingSucceeded, PostingFailed],
     State.POST_FAILED: [PostingStarted, Amend, Cancel, PostingSucceeded],

@@ -26,6 +26,11 @@ def test_returns(story: Story) -> None:
     tell(story)
 
 
+@pytest.mark.parametrize("story", cases("releasing", Story))
+def test_releasing(story: Story) -> None:
+    tell(story)
+
+
 @pytest.mark.parametrize("story", cases("posting", Story))
 def test_posting(story: Story) -> None:
     tell(story)

@@ -11,6 +11,7 @@ from hub.rules.settings import CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.runtime import redaction
 from hub.runtime.config import Config, Security, connector_specs, load, variables
 from hub.runtime.problems import REMEDY, WRONG, ConfigError, Problem
+from schemas.documents import Kind, PostingPolicy
 from schemas.secret import Secret
 
 
@@ -104,9 +105,9 @@ def test_a_source_inherits_what_its_policy_does_not_say(read: Read) -> None:
     )
     rules = config.rule_settings()
     assert rules.default == Policy(credit=CreditPolicy.REJECT, reservation=timedelta(minutes=90))
-    assert rules.policy("unheard of") == rules.default
-    assert rules.policy("shop") == msgspec.structs.replace(rules.default, stock=StockPolicy.PARTIAL)
-    assert rules.policy("branch") == Policy(credit=CreditPolicy.REJECT, tax_tolerance=10, approval=True)
+    assert rules.policy("unheard of", Kind.QUOTE) == rules.default
+    assert rules.policy("shop", Kind.QUOTE) == msgspec.structs.replace(rules.default, stock=StockPolicy.PARTIAL)
+    assert rules.policy("branch", Kind.QUOTE) == Policy(credit=CreditPolicy.REJECT, tax_tolerance=10, approval=True)
     origins = {name: value.origin for name, value in config.policy_values("branch").items()}
     assert origins == {
         "stock": "built in",
@@ -114,6 +115,7 @@ def test_a_source_inherits_what_its_policy_does_not_say(read: Read) -> None:
         "reservation": "policies.branch",
         "tax_tolerance": "policies.branch",
         "approval": "policies.branch",
+        "posting": "built in",
     }
 
 
@@ -233,6 +235,55 @@ def test_what_does_not_go_together_is_told_beside_other_sections_errors(read: Re
 
 def test_min_isr_is_no_matter_for_the_embedded_kafka(read: Read) -> None:
     assert read("[kafka]\nreplication = 1\n").kafka.min_isr == 2
+
+
+def test_a_kind_of_document_may_be_treated_otherwise(read: Read) -> None:
+    config = read(
+        """
+        [policies.default.kinds.sales_order]
+        posting = "manual"
+        credit = "reject"
+        [policies.shop]
+        posting = "never"
+        [policies.shop.kinds.sales_invoice]
+        posting = "automatic"
+        """
+    )
+    rules = config.rule_settings()
+    assert rules.policy("other", Kind.SALES_ORDER) == Policy(credit=CreditPolicy.REJECT, posting=PostingPolicy.MANUAL)
+    assert rules.policy("other", Kind.QUOTE) == Policy()
+    assert rules.policy("shop", Kind.SALES_INVOICE) == Policy()
+    assert rules.policy("shop", Kind.QUOTE) == Policy(posting=PostingPolicy.NEVER)
+    # The source's own word goes before the default's of the kind.
+    assert rules.policy("shop", Kind.SALES_ORDER) == Policy(credit=CreditPolicy.REJECT, posting=PostingPolicy.NEVER)
+    values = config.policy_values("shop", Kind.SALES_ORDER)
+    assert (values["credit"].origin, values["posting"].origin) == (
+        "policies.default.kinds.sales_order",
+        "policies.shop",
+    )
+
+
+def test_a_kind_there_is_not_and_a_kind_within_a_kind_are_told(read: Read) -> None:
+    told = read.told(
+        """[policies.shop.kinds.sale_order]
+posting = "manual"
+[policies.shop.kinds.quote]
+posting = "later"
+[policies.shop.kinds.quote.kinds.quote]
+"""
+    )
+    assert told == [
+        ("hub.toml:1: policies.shop.kinds.sale_order: there is no such setting", "Did you mean sales_order?"),
+        (
+            "hub.toml:5: policies.shop.kinds.quote.kinds: there is no such setting",
+            "Remove it; known here: approval, credit, posting, reservation, stock, tax_tolerance.",
+        ),
+        (
+            'hub.toml:4: policies.shop.kinds.quote.posting: it must be one of "automatic", "manual", "never"; '
+            'it is "later"',
+            'Write for example: posting = "automatic"',
+        ),
+    ]
 
 
 def test_nested_and_quoted_keys_have_their_line(read: Read) -> None:

@@ -36,7 +36,7 @@ from schemas import (
     topics,
     visits,
 )
-from schemas.documents import DocumentRequest, Kind, LineRequest
+from schemas.documents import DocumentRequest, Kind, LineRequest, PostingPolicy
 from schemas.reasons import SENTENCES, reason
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -106,6 +106,7 @@ INSTANCES: dict[type[msgspec.Struct], msgspec.Struct] = {
         commands.Approve(**ENVELOPE, note="بله"),
         commands.Refuse(**ENVELOPE),
         commands.Cancel(**ENVELOPE),
+        commands.Release(**ENVELOPE, note="بار رفت"),
         commands.Expire(**ENVELOPE, due=NOW),
         commands.Reconsider(**ENVELOPE),
         commands.PostingStarted(**ENVELOPE),
@@ -271,5 +272,8 @@ def test_the_example_is_good_and_says_what_its_comments_say(tmp_path: Path) -> N
     rules = config.rule_settings()
     assert rules.rates == DEFAULT_RATES
     assert rules.limits == RuleSettings().limits
-    assert rules.policy("webshop").stock is StockPolicy.PARTIAL
-    assert rules.policy("webshop").tax_tolerance == rules.default.tax_tolerance != Policy().tax_tolerance
+    webshop = rules.policy("webshop", Kind.SALES_INVOICE)
+    assert webshop.stock is StockPolicy.PARTIAL
+    assert webshop.posting is PostingPolicy.AUTOMATIC
+    assert rules.policy("webshop", Kind.SALES_ORDER).posting is PostingPolicy.MANUAL
+    assert webshop.tax_tolerance == rules.default.tax_tolerance != Policy().tax_tolerance

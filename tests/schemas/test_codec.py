@@ -24,6 +24,7 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
 from schemas.deadletters import DeadLetter
@@ -54,6 +55,7 @@ COMMANDS: list[Command] = [
     Approve(**ENVELOPE, note="باشد"),
     Refuse(**ENVELOPE),
     Cancel(**ENVELOPE, note="\x1f\u2028«»"),
+    Release(**ENVELOPE, note="بار رفت"),
     Expire(**ENVELOPE, due=START),
     Reconsider(**ENVELOPE, trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     PostingStarted(**ENVELOPE),

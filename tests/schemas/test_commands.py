@@ -99,6 +99,7 @@ def test_command_types_are_told_apart_by_their_snake_case_names() -> None:
         "Approve": "approve",
         "Refuse": "refuse",
         "Cancel": "cancel",
+        "Release": "release",
         "Expire": "expire",
         "Reconsider": "reconsider",
         "PostingStarted": "posting_started",

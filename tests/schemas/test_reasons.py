@@ -60,7 +60,7 @@ def test_whole_numbers_are_grouped_and_nothing_else_is() -> None:
 def test_states_kinds_and_commands_are_told_in_the_readers_language() -> None:
     told = reason("wrong_state", state=State.POST_FAILED, command="cancel")
     assert told.en == "the document is post_failed; cancel isn't possible"
-    assert told.fa == "سند در وضعیت ثبت‌نشده است؛ لغو ممکن نیست"
+    assert told.fa == "سند در وضعیت ثبت ناموفق در حسابگر است؛ لغو ممکن نیست"
 
 
 def test_every_state_kind_and_command_has_a_persian_name_of_its_own() -> None:

@@ -191,6 +191,7 @@ const COMMANDS = {
   approve: ["تأیید", "approve"],
   refuse: ["رد", "refuse"],
   cancel: ["لغو", "cancel"],
+  release: ["آزادسازی", "release"],
   expire: ["انقضا", "expire"],
   reconsider: ["بررسی دوباره", "reconsider"],
   posting_started: ["آغاز ثبت در حسابگر", "posting started"],

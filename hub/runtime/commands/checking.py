@@ -2,15 +2,21 @@
 
 import asyncio
 from argparse import Namespace
+from collections.abc import Iterable
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from hub.rules.settings import TaxRate
 from hub.runtime import check as checks
+from hub.runtime import policies
 from hub.runtime.check import Finding, Outcome
-from hub.runtime.config import DEFAULT_POLICY, Config, PolicyValue, load
+from hub.runtime.config import DEFAULT_POLICY, Config, load
+from hub.runtime.connect import configured
 from hub.runtime.console import screen, show, styled, table
-from hub.runtime.problems import toml_text
+from hub.runtime.policies import Saying, Users
+from hub.runtime.words import KINDS
 from schemas.dates import jalali, today_in_tehran, utc_now
 
 _STYLES = {Outcome.GOOD: "green", Outcome.WRONG: "bold red", Outcome.NOTE: "yellow"}
@@ -23,7 +29,11 @@ def check(args: Namespace) -> int:
     for finding in checks.declared(config):
         _show_finding(console, finding)
     ready = args.offline or asyncio.run(_show_servers(console, config, args.timeout))
-    _show_policies(console, config)
+    known = None if args.offline else asyncio.run(checks.live_keys(config, args.timeout))
+    used = policies.users(configured(config), known or ())
+    for finding in checks.flows(config, used, keys_known=known is not None):
+        _show_finding(console, finding)
+    _show_policies(console, config, used)
     _show_rates(console, config)
     return 0 if ready else 1
 
@@ -39,25 +49,36 @@ async def _show_servers(console: Console, config: Config, seconds: float) -> boo
 def _show_finding(console: Console, finding: Finding) -> None:
     mark = styled(f"{finding.outcome:<5}", _STYLES[finding.outcome])
     console.print(mark, f"{finding.subject}: {finding.sentence}")
+    if finding.persian:
+        console.print(f"        {finding.persian}")
     if finding.remedy:
         console.print(f"        {finding.remedy}")
 
 
-def _show_policies(console: Console, config: Config) -> None:
-    rows = []
-    for source in (DEFAULT_POLICY, *config.sources()):
-        values = config.policy_values(source)
-        name = "every other source" if source == DEFAULT_POLICY else source
-        rows.append((name, *(_value(each, console) for each in values.values())))
-    headings = ("source", *(field.replace("_", " ") for field in config.policy_values(DEFAULT_POLICY)))
-    show(console, "", styled("Policies: which value applies, and the table it comes from", "bold"))
-    show(console, table(console, headings, rows))
+def _show_policies(console: Console, config: Config, used: Users) -> None:
+    """A table for each source that has a policy of its own, and one for all the others."""
+    show(console, "", styled("Policies by source (سیاست هر مبدأ)", "bold"))
+    for source in (*config.sources(), DEFAULT_POLICY):
+        show(console, "", _heading(source, config, used), _sayings(console, policies.sayings(config, source)))
+        for kind in config.policy_kinds(source):
+            name = KINDS[kind]
+            if differing := policies.differences(config, source, kind):
+                show(console, f"  but of each {name.en} ({name.fa}):", _sayings(console, differing))
 
 
-def _value(each: PolicyValue, console: Console) -> str:
-    """The value and its origin, one below the other where columns are narrow."""
-    text = "never" if each.value is None else toml_text(each.value).strip('"')
-    return f"{text}\n({each.origin})" if console.is_terminal else f"{text} ({each.origin})"
+def _heading(source: str, config: Config, used: Users) -> Text:
+    if source != DEFAULT_POLICY:
+        return Text.assemble((source, "bold"), f"  {', '.join(used.get(source, ()))}".rstrip())
+    others = [f"{name} ({', '.join(by)})" for name, by in used.items() if name not in config.sources()]
+    return Text.assemble(("every other source (مبدأهای دیگر)", "bold"), f"  {', '.join(others)}".rstrip())
+
+
+def _sayings(console: Console, said: Iterable[Saying]) -> Table:
+    rows = [
+        (f"  {each.setting.replace('_', ' ')}", each.value, each.origin, each.meaning.en, each.meaning.fa)
+        for each in said
+    ]
+    return table(console, ("", "", "", "", ""), rows)
 
 
 def _show_rates(console: Console, config: Config) -> None:

@@ -22,9 +22,11 @@ from connectors.hesabgar.simulator import FaultKind
 from hub.store import reading
 from hub.store.reading import DocumentFilter
 from schemas import waits
-from schemas.commands import PostingFailed
-from schemas.documents import Kind, Method, State
+from schemas.commands import PostingFailed, Release
+from schemas.dates import utc_now
+from schemas.documents import Document, Kind, Method, State
 from schemas.events import DocumentEvent
+from schemas.ids import command_id
 from tests.connectors.conftest import until
 from tests.connectors.hesabgar.world import PRODUCT, World, spec_of
 from tests.connectors.hesabgar.world import request as document_request
@@ -90,6 +92,34 @@ async def test_only_the_configured_kinds_and_sources_are_posted(world: World) ->
         await posted_once(world, [mine])
         for identity in (quote, other, third):
             await world.comes_to(identity, State.CLEARED)
+
+
+async def test_what_a_policy_keeps_from_the_books_is_posted_once_it_is_released_or_not_at_all(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        never = await world.send(source="ours alone")
+        waiting = await world.comes_to(await world.send(source="by hand"), State.CLEARED)
+        other = await world.send()
+        await posted_once(world, [other])
+        await world.publish(release(waiting))
+        await posted_once(world, [other, waiting.id])
+        history = await reading.history(world.around.store, waiting.id)
+        assert [event.command for event in history] == ["submit", "release", "posting_started", "posting_succeeded"]
+        assert (await world.comes_to(never, State.CLEARED)).posting is None
+
+
+def release(document: Document) -> Release:
+    now = utc_now()
+    return Release(
+        command_id=command_id(document.id, "release", 1),
+        document_id=document.id,
+        source=document.source,
+        source_id=document.source_id,
+        revision=document.revision,
+        occurred_at=now,
+        recorded_at=now,
+        actor="test",
+    )
 
 
 async def test_while_the_books_are_away_documents_wait_with_the_reason_and_are_then_posted_oldest_first(

@@ -16,13 +16,13 @@ from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Spec
 from hub.bus.producer import Producer
-from hub.rules.settings import RuleSettings
+from hub.rules.settings import Policy, RuleSettings
 from hub.runtime.connect import KafkaEvents, KafkaPublisher, StoreCursors, StoreLookup, StoreRecords
 from hub.store import lookup, reading
 from hub.store.reading import StockFilter
 from schemas.commands import Amend, AnyCommand, Submit
 from schemas.dates import utc_now
-from schemas.documents import Document, DocumentRequest, Kind, LineRequest, State
+from schemas.documents import Document, DocumentRequest, Kind, LineRequest, PostingPolicy, State
 from schemas.ids import document_id
 from schemas.master import Master
 from schemas.secret import Secret
@@ -30,6 +30,12 @@ from streams.settings import StreamSettings
 from streams.worker import running
 from tests.connectors.conftest import Running, Surroundings, instance, until
 
+RULES = RuleSettings(
+    by_source={
+        "by hand": Policy(posting=PostingPolicy.MANUAL),
+        "ours alone": Policy(posting=PostingPolicy.NEVER),
+    }
+)
 CUSTOMER = "212010007"
 PRODUCT = "10000300102"
 WAREHOUSE = "01"
@@ -190,7 +196,7 @@ async def hub_around(around: Surroundings, sim: HesabgarSimulator) -> AsyncItera
     """The deciding worker at work beside a simulator."""
     producer = Producer(around.kafka)
     await producer.start()
-    settings = StreamSettings(kafka=around.kafka, rules=RuleSettings())
+    settings = StreamSettings(kafka=around.kafka, rules=RULES)
     try:
         async with running(settings, around.store, producer):
             yield World(around, producer, sim)
