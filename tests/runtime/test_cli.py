@@ -237,7 +237,7 @@ def test_check_tells_policies_with_their_origin_and_rates_in_jalali(
 ) -> None:
     (somewhere / "hub.toml").write_text(
         '[rules]\nclosed_until = "1402/12/29"\n[policies.default]\ncredit = "reject"\n'
-        '[policies.shop]\nreservation = "2h"\n',
+        '[policies.shop]\nreservation = "2h30m"\n',
         encoding="utf-8",
     )
     monkeypatch.setenv("PEYVAND_API_PORT", "80")
@@ -246,17 +246,60 @@ def test_check_tells_policies_with_their_origin_and_rates_in_jalali(
     assert "ok    configuration: hub.toml\n" in shown
     assert "ok    environment: sets PEYVAND_API_PORT\n" in shown
     assert "note  Kafka: embedded: hub dev starts it\n" in shown
-    assert _row(shown, "shop") == [
-        "shop",
-        "all_or_nothing (built in)",
-        "reject (policies.default)",
-        "2h (policies.shop)",
-        "0 (built in)",
-        "false (built in)",
+    own, others = shown.partition("every other source")[::2]
+    assert _row(own, "  credit") == [
+        "",
+        "credit",
+        "reject",
+        "policies.default",
+        "without enough credit: rejected",
+        "بدون اعتبار کافی: رد می‌شود",
     ]
-    assert _row(shown, "every other source")[3] == "never (built in)"
+    assert _row(own, "  reservation")[1:] == [
+        "reservation",
+        "2h30m",
+        "policies.shop",
+        "goods stay reserved for 2h30m",
+        "کالا 2 ساعت و 30 دقیقه رزرو می‌ماند",
+    ]
+    assert _row(others, "  reservation")[2:4] == ["never", "built in"]
     assert _row(shown, "1403/01/01") == ["1403/01/01", "2024-03-20", "6", "4", "10", "in force today"]
     assert "Closed fiscal period: up to 1402/12/29 (2024-03-19)" in shown
+
+
+def test_check_tells_who_uses_which_policy_and_what_may_not_be_meant(
+    capsys: pytest.CaptureFixture[str], somewhere: Path
+) -> None:
+    (somewhere / "hub.toml").write_text(
+        '[policies.shop]\nposting = "manual"\n[policies.shop.kinds.sales_invoice]\nposting = "automatic"\n'
+        '[policies.branhc]\nstock = "partial"\n'
+        '[connectors.files.shop]\nfolder = "."\n[connectors.files.two]\nfolder = "."\nsource = "branch"\n'
+        '[connectors.hesabgar.books]\nserver = "x"\ncompany = "x"\nlogin = "x"\npassword = "x"\n',
+        encoding="utf-8",
+    )
+    assert cli.main(["check", "--offline"]) == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^note  source (.+)\n        (.+)$", shown, re.MULTILINE) == [
+        (
+            "branhc: [policies.branhc] applies to nothing: no connector (whether an API key has, wasn't asked) has "
+            "this source; is branch meant?",
+            "[policies.branhc] به هیچ سندی نمی‌رسد: هیچ رابطی (کلیدهای API پرسیده نشد) این مبدأ را ندارد؛ "
+            "شاید branch منظور است؟",
+        ),
+        (
+            "branch: it has no policy of its own, so [policies.default] applies to what connector files.two brings",
+            "سیاست جداگانه ندارد؛ برای سندهای connector files.two همان [policies.default] اعمال می‌شود",
+        ),
+    ]
+    assert "\nshop  connector files.shop\n" in shown
+    assert "\nevery other source (مبدأهای دیگر)  branch (connector files.two)\n" in shown
+    kind = shown.partition("  but of each sales invoice (فاکتور فروش):\n")[2].splitlines()[0]
+    assert re.split(r" {2,}", kind)[1:5] == [
+        "posting",
+        "automatic",
+        "policies.shop.kinds.sales_invoice",
+        "goes to the books once cleared",
+    ]
 
 
 def _row(shown: str, first: str) -> list[str]:
