@@ -27,6 +27,8 @@ _ACCOUNTS: Final = {
     "receivable_account": "190001",
 }
 """The simulated company's own, that the hub's configuration names."""
+NEW_ACCOUNTS: Final = "110101"
+"""Under which accounts others made are opened."""
 
 
 class SimulatedBooks(Simulated):

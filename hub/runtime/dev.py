@@ -32,6 +32,7 @@ from hub.runtime.failures import Failure
 from hub.runtime.livefeed import follow
 from hub.runtime.livetable import Happening, LiveTable
 from hub.runtime.logs import configure_logging
+from hub.runtime.outside import Outside
 from hub.runtime.redaction import redact
 from hub.runtime.stack import role_programs
 from hub.runtime.supervisor import Supervisor, rotate
@@ -99,6 +100,7 @@ class _Dev:
         self._with_books = self._with_sample and not args.no_books
         self._books = data.path / books.KIND
         self._branch: SimulatedBooks | None = None
+        self._outside: Outside | None = None
         self._console: Console = screen()
         self._table: LiveTable | None = None
         self._began = time.monotonic()
@@ -151,6 +153,7 @@ class _Dev:
             if wanted == _LOADING:
                 await self._load_sample(store, token)
             await self._start_branch()
+            await self._start_outside(token, first=wanted == _LOADING)
             self._write_run()
             self._data.tell({"pid": os.getpid(), "started_at": self._started_at.isoformat(), "address": self._address})
             self._show_ready(token, with_sample=wanted is not None)
@@ -224,12 +227,16 @@ class _Dev:
             return
         self._say("Starting the books: a simulated Hesabgar ...")
         main = self._simulated(books.BOOKS, sample.company())
+        self._outside = Outside(self._data.path / "outside", self._data.logs, self._address)
         self._branch = self._simulated(books.BRANCH, sample.branch(today_in_tehran(utc_now())))
         simulated.write_configuration(
             self._books / simulated.FILE,
             {
-                f"{books.KIND}.{main.name}": main.settings(skip_sources=[sample.SOURCE]),
+                f"{books.KIND}.{main.name}": main.settings(
+                    skip_sources=[sample.SOURCE], send_new=True, new_accounts=books.NEW_ACCOUNTS
+                ),
                 f"{books.KIND}.{self._branch.name}": self._branch.settings(role="branch", source=books.BRANCH),
+                **self._outside.connectors(),
             },
         )
         await self._supervisor.start(_books_part(main.name), main)
@@ -242,11 +249,20 @@ class _Dev:
         if self._branch is not None:
             await self._supervisor.start(_books_part(self._branch.name), self._branch)
 
+    async def _start_outside(self, token: str, *, first: bool) -> None:
+        if self._outside is None:
+            return
+        await self._supervisor.start("woocommerce-shop", self._outside.shop)
+        if first:
+            await self._outside.sell()
+        for name, program in self._outside.handhelds(token):
+            await self._supervisor.start(name, program)
+
     async def _sample_state(self, store: Store) -> str | None:
         """See :func:`_sample_wanted`. Where the sample company has no place, its books have none."""
         wanted = await _sample_wanted(store) if self._with_sample else None
         if wanted is None and self._with_books:
-            self._branch = None
+            self._branch = self._outside = None
             await self._supervisor.stop(_books_part(books.BOOKS))
         return wanted
 

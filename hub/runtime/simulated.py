@@ -4,14 +4,13 @@ them."""
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from hub.runtime.embedded import EmbeddedError
 from hub.runtime.embedded.ports import LOOPBACK
-from hub.runtime.supervisor import Program
+from hub.runtime.supervisor import Program, python_module
 
 FILE: Final = "hub.toml"
 
@@ -22,16 +21,8 @@ _LOOK_SECONDS = 0.02
 class Simulated(Program):
     """A simulator that listens on a port of 127.0.0.1. ``title`` is what people are told it is."""
 
-    def __init__(
-        self,
-        title: str,
-        module: str,
-        port: int,
-        words: Sequence[str],
-        log: Path,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__([sys.executable, "-P", "-m", module, "--port", str(port), *words], environment or {}, log)
+    def __init__(self, title: str, module: str, port: int, words: Sequence[str], log: Path) -> None:
+        super().__init__(python_module(module, "--port", str(port), *words), {}, log)
         self.title = title
         self.port = port
         self._log_file = log

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,11 @@ class Part(Protocol):
 
     def kill(self) -> None:
         """End it at once."""
+
+
+def python_module(module: str, *words: str) -> list[str]:
+    """The command that runs one of our modules."""
+    return [sys.executable, "-P", "-m", module, *words]
 
 
 class Program:
