@@ -98,6 +98,7 @@ class _Dev:
         # Sample orders have no place where someone's own books would get them.
         self._with_sample = not (args.no_sample or config.connectors.get(books.KIND))
         self._with_books = self._with_sample and not args.no_books
+        self._with_outside = self._with_books and not args.no_outside
         self._books = data.path / books.KIND
         self._branch: SimulatedBooks | None = None
         self._outside: Outside | None = None
@@ -227,7 +228,8 @@ class _Dev:
             return
         self._say("Starting the books: a simulated Hesabgar ...")
         main = self._simulated(books.BOOKS, sample.company())
-        self._outside = Outside(self._data.path / "outside", self._data.logs, self._address)
+        if self._with_outside:
+            self._outside = Outside(self._data.path / "outside", self._data.logs, self._address)
         self._branch = self._simulated(books.BRANCH, sample.branch(today_in_tehran(utc_now())))
         simulated.write_configuration(
             self._books / simulated.FILE,
@@ -236,7 +238,7 @@ class _Dev:
                     skip_sources=[sample.SOURCE], send_new=True, new_accounts=books.NEW_ACCOUNTS
                 ),
                 f"{books.KIND}.{self._branch.name}": self._branch.settings(role="branch", source=books.BRANCH),
-                **self._outside.connectors(),
+                **(self._outside.connectors() if self._outside else {}),
             },
         )
         await self._supervisor.start(_books_part(main.name), main)

@@ -81,8 +81,10 @@ class HubDev:
         if self._process is None or self._process.poll() is not None:
             await self.start()
 
-    async def start(self, *words: str) -> None:
-        """Start it and wait until it is up."""
+    async def start(self, *words: str, outside: bool = False) -> None:
+        """Start it and wait until it is up; ``outside``: with the simulated shop and handhelds."""
+        if not outside:
+            words = ("--no-outside", *words)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time
                 [*HUB, "dev", "--data", str(self.data), "--port", "0", *words],

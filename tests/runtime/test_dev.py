@@ -310,6 +310,24 @@ async def test_servers_that_the_configuration_names_are_used_and_without_books_n
         hub.make_sure_it_is_gone()
 
 
+async def test_a_shop_and_handhelds_sell_and_what_they_sold_is_posted(tmp_path: Path) -> None:
+    hub = HubDev(tmp_path / "var")
+    sources = {"shop", "visitors", "customers"}
+
+    async def all_are_there() -> bool:
+        posted = {item["source"] for item in documents(hub).values() if item["state"] == "posted"}
+        return posted >= sources
+
+    try:
+        await hub.start(outside=True)
+        assert {"woocommerce-shop", "pocket_cyber-visitors", "pocket_cyber-customers"} <= set(hub.run["pids"])
+        await eventually(all_are_there)
+        assert hub.get("/v1/accounts/212010006").body["credit"]["instant"] == GOLDEN["credit"]["instant_credit"]
+        assert await hub.end(signal.SIGINT) == 0
+    finally:
+        hub.make_sure_it_is_gone()
+
+
 async def test_no_sample_order_gets_into_books_that_the_configuration_names(
     kafka: KafkaServer, database: str, topic_prefix: str, tmp_path: Path
 ) -> None:

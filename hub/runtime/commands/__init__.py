@@ -114,6 +114,7 @@ RUN: Final = Group(
                     help="without the simulated Hesabgar: the sample company comes from files, nothing is posted",
                     action="store_true",
                 ),
+                argument("--no-outside", help="without the simulated shop and handhelds", action="store_true"),
             ),
             examples=("hub dev", "hub dev --data /tmp/try --port 0"),
             details="A Kafka or PostgreSQL the configuration names is used instead of an embedded one. The sample "
@@ -532,6 +533,50 @@ HESABGAR: Final = Group(
             examples=("hub simulate hesabgar", "hub simulate hesabgar --port 0 --empty"),
             details="It speaks SQL Server's own protocol and keeps its books in memory: what is posted is gone when it "
             "ends. Ctrl-C ends it. Its tables are guesswork; a real site's are others.",
+            configured=False,
+        ),
+        Command(
+            "simulate woocommerce",
+            "Run a simulated WooCommerce shop, for training and trying",
+            "اجرای فروشگاه ووکامرس شبیه‌سازی‌شده برای آموزش و آزمایش",
+            f"{_HERE}.simulating:woocommerce",
+            arguments=(
+                argument(
+                    "--port",
+                    help="its port on 127.0.0.1; 0: any that is free (default: 8480)",
+                    type=port,
+                    default=8_480,
+                    metavar="PORT",
+                ),
+                argument(
+                    "--currency",
+                    help="what its amounts are in (default: IRT)",
+                    choices=("IRR", "IRT", "IRHR", "IRHT"),
+                    default="IRT",
+                ),
+                argument("--file", help="keep the shop in this file", type=Path, metavar="FILE"),
+            ),
+            examples=("hub simulate woocommerce", "hub simulate woocommerce --currency IRR --file shop.sqlite3"),
+            details="It speaks the REST API of WooCommerce and sends its webhooks; key ck_simulated, secret "
+            'cs_simulated. What shall happen in it is asked for over HTTP: POST /sim/orders {"count": 5}. Ctrl-C ends '
+            "it.",
+            configured=False,
+        ),
+        Command(
+            "simulate pocket-cyber",
+            "Run simulated handhelds against a hub, for training and trying",
+            "اجرای دستگاه‌های پاکت سایبر شبیه‌سازی‌شده",
+            f"{_HERE}.simulating:pocket_cyber",
+            arguments=(
+                argument("address", help="http://127.0.0.1:8800/connectors/pocket_cyber/<instance>", metavar="ADDRESS"),
+                argument("holders", help="the codes of who holds one", nargs="+", metavar="HOLDER"),
+                argument(
+                    "--pause", help="seconds between two days (default: 10)", type=positive, default=10, metavar="N"
+                ),
+            ),
+            examples=("hub simulate pocket-cyber http://127.0.0.1:8800/connectors/pocket_cyber/visitors karimi",),
+            details="A hub key with the scope admin, which makes their enrolment codes, is in PEYVAND_KEY. Each day "
+            "they pull, sell, some of it offline, and push, some of it twice. Ctrl-C ends them.",
             configured=False,
         ),
     ),
