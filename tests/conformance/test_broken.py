@@ -13,7 +13,7 @@ from tests.conformance.stage import Broken, Stage
 from tests.conformance.surroundings import Memory
 
 BROKEN = samples.broken()
-PATIENCE = 3.0
+PATIENCE = 2.0
 STOP_SECONDS = 1.0
 """What is broken is to be seen soon."""
 

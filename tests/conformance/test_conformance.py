@@ -9,7 +9,7 @@ import pytest
 from connectors.base import ConnectorKind
 from schemas.secret import Secret
 from tests.conformance import kinds, samples
-from tests.conformance.harness import Fault, Part
+from tests.conformance.harness import Fault, Part, World
 from tests.conformance.kinds import Nobody, Subject
 from tests.conformance.rules import RULES, Rule
 from tests.conformance.stage import Broken, Stage
@@ -17,8 +17,6 @@ from tests.conformance.surroundings import Memory, Real
 from tests.conformance.waivers import WAIVERS
 
 KINDS = kinds.every()
-
-
 SUBJECTS = [*kinds.driven(), samples.subject(samples.GOOD)]
 
 
@@ -48,6 +46,10 @@ async def test_what_it_does_without_is_said_and_true(subject: Subject, tmp_path:
         has_login = any(isinstance(value, Secret) for value in values)
         assert not (has_login and Part.LOGIN in without), "it has a secret, so it has a login"
         assert Part.LOGIN in without or world.wrong is not None, "the world gives no spec with wrong credentials"
+        does = type(world)
+        assert Part.TAKING not in without or does.produce is World.produce, "it takes in what the world produces"
+        assert Part.OUTAGE not in without or does.away is World.away, "it can go away"
+        assert set(Fault) - set(without) or does.fault is World.fault, "it can answer faults"
     if Part.TAKING in without and subject.kind.spec.emits:
         assert subject.kind.receiver is not None, "it emits something and neither takes it in nor is called"
 

@@ -39,7 +39,7 @@ OURS: Mapping[Fault, tuple[type[ConnectorError], ...]] = {
 }
 """What each answer of the other side is to us; a conflict may pass or not, garbage may be half an answer."""
 
-MISSED = 4
+MISSED = 3
 """How often the other side is missed while it is away."""
 
 SHORTEST = 6
