@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.pocket_cyber.devices import Devices, TooManyTries
+from connectors.base import Unauthorised
+from connectors.pocket_cyber.devices import Admitted, Devices, TooManyTries
 from connectors.pocket_cyber.simulator import Handheld, Refused
 from connectors.pocket_cyber.spec import Edition, Limits, Spec
 from hub.runtime.connect import StoreRecords
@@ -29,6 +30,18 @@ async def test_one_code_raced_by_many_enrols_one(idle: Backdrop, tmp_path: Path)
         await winner.pull()
         listed = (await site.operator.get(f"{site.path}/devices")).body["devices"]
         assert [each["state"] for each in listed] == ["live"]
+
+
+async def test_one_code_raced_from_many_addresses_admits_one(idle: Backdrop) -> None:
+    """The same below the counting of tries, which keeps those of one address apart."""
+    devices, now = _devices(idle, "addresses", visitor()), utc_now()
+    for _ in range(5):
+        code, _ = await devices.new_code("v1", "boss", now)
+        outcomes = await asyncio.gather(
+            *(devices.enrol(code, "x", f"192.0.2.{n}", now) for n in range(8)), return_exceptions=True
+        )
+        assert sum(isinstance(outcome, Admitted) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, Unauthorised) for outcome in outcomes) == 7
 
 
 def _is(outcome: Any, status: int) -> bool:
