@@ -466,7 +466,12 @@ class Real(Surroundings):
         await store.open()
         producer = Producer(kafka)
         consumer: Any = AIOKafkaConsumer(
-            **kafka.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            **kafka.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # Kafka answers a connection's requests in turn: where its ends lie is told after what is being waited for.
+            fetch_max_wait_ms=10,
         )
         try:
             await _groups_work(kafka, producer)
