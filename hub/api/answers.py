@@ -9,7 +9,7 @@ from msgspec import Meta
 from hub.api.problems import ProblemDetails
 from hub.rules.settings import CreditPolicy, StockPolicy
 from schemas.dates import Moment
-from schemas.documents import Document, DocumentLine, PostingPolicy, Totals
+from schemas.documents import Document, DocumentLine, Kind, PostingPolicy, Totals
 from schemas.events import DocumentEvent
 from schemas.reasons import Reason
 
@@ -158,6 +158,7 @@ class PolicyApplied(msgspec.Struct, frozen=True):
     """The policy of the source's documents of this kind, as the company's configuration has it."""
 
     source: str
+    kind: Kind
     stock: StockPolicy
     credit: CreditPolicy
     reservation_seconds: int | None

@@ -153,6 +153,7 @@ PREVIEWED: Final[dict[str, Any]] = {
     "credit": _CREDIT,
     "policy": {
         "source": "shop",
+        "kind": "sales_order",
         "stock": "all_or_nothing",
         "credit": "hold",
         "reservation_seconds": 7200,

@@ -15,7 +15,7 @@ from hub.store.pool import Store
 from schemas import ids, text
 from schemas.commands import Submit
 from schemas.dates import utc_now
-from schemas.documents import DocumentRequest, Totals
+from schemas.documents import DocumentRequest, Kind, Totals
 from schemas.events import COMMAND_REFUSED
 from schemas.ledger import AccountLedger, Snapshot, StockKey
 
@@ -47,7 +47,7 @@ async def look_ahead(
         totals=document.totals if document else Totals(),
         stock=stock,
         credit=credit,
-        policy=_applied(source, settings.policy(source, request.kind)),
+        policy=_applied(source, request.kind, settings.policy(source, request.kind)),
     )
 
 
@@ -87,9 +87,10 @@ def credit_sum(account: AccountLedger) -> CreditSum:
     )
 
 
-def _applied(source: str, policy: Policy) -> PolicyApplied:
+def _applied(source: str, kind: Kind, policy: Policy) -> PolicyApplied:
     return PolicyApplied(
         source=source,
+        kind=kind,
         stock=policy.stock,
         credit=policy.credit,
         reservation_seconds=int(policy.reservation.total_seconds()) if policy.reservation else None,

@@ -224,6 +224,7 @@ async def test_a_preview_tells_the_policy_that_applied(hub: Hub, api: Served) ->
     found = await preview(shop.client, shop.order())
     assert found["policy"] == {
         "source": "released by hand",
+        "kind": "sales_order",
         "stock": "all_or_nothing",
         "credit": "hold",
         "reservation_seconds": 86_400,

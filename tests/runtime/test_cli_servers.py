@@ -20,19 +20,22 @@ from hub.bus.deadletters import dead_letter
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
-from hub.rules.settings import RuleSettings
+from hub.rules.settings import Policy, RuleSettings
 from hub.runtime import cli, servers
 from hub.runtime.commands.show import Story, tell
-from hub.store import keys, master, progress
+from hub.store import keys, master, progress, reading
 from hub.store.pool import Store
+from hub.store.reading import DocumentFilter
 from schemas import topics
 from schemas.commands import AnyCommand, Approve, Cancel, Submit
-from schemas.documents import Document, DocumentLine, DocumentRequest, Kind, LineRequest, State
+from schemas.documents import Document, DocumentLine, DocumentRequest, Kind, LineRequest, Method, PostingPolicy, State
 from schemas.events import DocumentEvent
 from schemas.ids import command_id, document_id
 from schemas.master import Account, Finance, Product, Stock, Warehouse
 from schemas.topics import Topic
 from streams.deciding import decide_each
+from streams.settings import StreamSettings
+from streams.worker import running
 from tests.conftest import KafkaServer, PostgresServer, dsn_of, execute
 
 NOW = datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
@@ -318,6 +321,123 @@ async def test_show_of_nothing_and_of_an_ambiguous_name(hub: Hub, store: Store) 
     assert (code, err.startswith("Several sources have a document INV-1001: ")) == (1, True)
     code, _, err = await hub("show", "shop/INV-9")
     assert (code, err.splitlines()[0]) == (1, "There is no document shop/INV-9.")
+
+
+# --- what policies make of documents
+
+MANUAL = RuleSettings(by_source={"shop": Policy(posting=PostingPolicy.MANUAL)})
+ORDER = {
+    "source_id": "ORD-1",
+    "kind": "sales_order",
+    "date": "1403/01/31",
+    "account": "212010006",
+    "warehouse": "W1",
+    "lines": [
+        {"product": "RAM-1", "quantity": "۲", "unit_price": 13_920_000},
+        {"product": "CPU-1", "quantity": 30, "unit_price": 1_000},
+    ],
+}
+
+
+async def test_a_preview_tells_lines_credit_outcome_and_the_policy_and_keeps_nothing(
+    hub: Hub, store: Store, tmp_path: Path
+) -> None:
+    with (tmp_path / "hub.toml").open("a", encoding="utf-8") as file:
+        file.write('[policies.shop]\nstock = "partial"\n[policies.shop.kinds.sales_order]\nposting = "manual"\n')
+    (tmp_path / "order.json").write_text(json.dumps(ORDER), encoding="utf-8")
+    try:
+        code, out, err = await hub("preview", "order.json", "--source", "shop")
+        assert await reading.documents(store, DocumentFilter(), 1) == []
+    finally:
+        await store.close()
+    assert (code, err) == (0, "")
+    lines = [re.split(r" {2,}", line.strip()) for line in out.splitlines()]
+    for row in (
+        ["it would be", "held", "در انتظار تأیید"],
+        ["kind", "sales order", "سفارش فروش"],
+        ["source", "shop"],
+        ["payable", "30,651,500 rials"],
+        ["1", "RAM-1", "رم کینگستون", "W1", "2", "17", "2", "13,920,000", "2,784,000", "30,624,000"],
+        ["2", "CPU-1", "پردازنده", "W1", "30", "25", "25", "1,000", "2,500", "27,500"],
+        ["direct", "10,000,000", "اعتبار مستقیم"],
+        ["instant", "10,000,000", "اعتبار لحظه‌ای"],
+        ["stock", "partial", "policies.shop", "takes what goods there are, without the rest"],
+        ["posting", "manual", "policies.shop.kinds.sales_order", "goes to the books once someone releases it"],
+        ["credit", "hold", "built in", "without enough credit: waits for an approval"],
+    ):
+        assert row in lines, (row, out)
+    assert "CPU-1: only 25 of 30 could be taken" in out
+    assert "30,651,500 is above the instant credit of 10,000,000" in out
+
+
+async def test_a_preview_without_a_source_is_of_any_that_has_no_policy(hub: Hub, store: Store, tmp_path: Path) -> None:
+    await store.close()
+    (tmp_path / "order.json").write_text(json.dumps(ORDER), encoding="utf-8")
+    code, out, _ = await hub("preview", "order.json")
+    assert code == 0
+    assert re.search(r"^it would be +rejected +ردشده$", out, re.MULTILINE)
+    assert "CPU-1 in warehouse W1: 25 sellable, 30 wanted" in out
+    assert "any without a policy" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "this isn't valid JSON"),
+        ("[]", "must be a JSON object, not list"),
+        (json.dumps({**ORDER, "kind": "order"}), "kind: "),
+        (json.dumps({**ORDER, "lines": []}), "lines: the document has no lines"),
+    ],
+)
+async def test_a_preview_of_what_makes_no_sense_is_told_in_both_languages(
+    hub: Hub, store: Store, tmp_path: Path, text: str, told: str
+) -> None:
+    await store.close()
+    (tmp_path / "order.json").write_text(text, encoding="utf-8")
+    code, out, err = await hub("preview", "order.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("order.json isn't a document that could be decided:\n")
+    assert told in err
+    assert re.search("[\u0600-\u06ff]", err)
+
+
+async def test_documents_that_wait_are_released_by_name_or_all_of_a_source(hub: Hub, bus: Kafka, store: Store) -> None:
+    producer = Producer(bus)
+    try:
+        async with running(StreamSettings(kafka=bus, rules=MANUAL), store, producer):
+            for number in range(1, 5):
+                receipt = DocumentRequest(
+                    f"R{number}", Kind.RECEIPT, date(2024, 3, 20), "212010006", amount=1_000, method=Method.CASH
+                )
+                await decide_each(store, [Submit.of(receipt, source="shop", actor="x", now=NOW)], MANUAL, lambda: NOW)
+            code, out, _ = await hub("release", "shop/R1", "R2", "--note", "بار رفت")
+            assert (code, len(out.splitlines())) == (0, 2)
+            assert re.search(r"^ok +shop/R2 +released to the books by ", out, re.MULTILINE)
+            code, out, _ = await hub("release", "shop/R1")
+            assert code == 1
+            assert re.search(r"^refused +shop/R1 +nothing keeps this document from the books", out, re.MULTILINE)
+            code, out, _ = await hub("release", "--source", "shop")
+            assert (code, re.findall(r"shop/R\d", out)) == (0, ["shop/R3", "shop/R4"])
+            assert (await hub("release", "--source", "shop"))[:2] == (
+                0,
+                "No document of shop waits to be released.\n",
+            )
+        code, out, _ = await hub("release", "R4", "--timeout", "0.1")
+        assert (code, "not decided yet; does a worker run?" in out) == (1, True)
+        _, out, _ = await hub("show", "R1")
+        assert re.search(r"^released +by .+ +بار رفت$", out, re.MULTILINE)
+    finally:
+        await producer.stop()
+        await store.close()
+
+
+async def test_a_release_of_nothing_is_told(hub: Hub, store: Store, bus: Kafka) -> None:
+    await store.close()
+    for words in ((), ("R1", "--source", "shop")):
+        code, _, err = await hub("release", *words)
+        assert (code, err.startswith("Name documents, or a source with --source")) == (2, True)
+    code, _, err = await hub("release", "R1")
+    assert (code, err.splitlines()[0]) == (1, "There is no document R1; nothing was released.")
 
 
 async def test_health_judges_by_workers_and_servers(hub: Hub, store: Store) -> None:

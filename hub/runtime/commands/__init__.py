@@ -190,6 +190,23 @@ LOOK: Final = Group(
             examples=("hub show shop/INV-1001", "hub show 0f8c2a0e-6a0b-5d51-9a0f-1f6c1e0d2b3c"),
         ),
         Command(
+            "preview",
+            "Tell what would become of a document, without deciding anything",
+            "پیش‌بینی نتیجهٔ یک سند، بدون ثبت و رزرو",
+            f"{_HERE}.preview:preview",
+            arguments=(
+                argument("file", help="the document as JSON, as the API takes it; - reads standard input"),
+                argument(
+                    "--source",
+                    help="the source it would come from, whose policy applies (default: any without a policy)",
+                    metavar="SOURCE",
+                ),
+            ),
+            examples=("hub preview order.json --source shop",),
+            details="Lines, tax, sellable stock, credit, the outcome with its reasons, and the policy with the table "
+            "each value comes from: what POST /v1/documents/preview answers.",
+        ),
+        Command(
             "health",
             "Tell whether the work gets on: servers, workers, what waits",
             "وضعیت سرورها و پیشرفت کار",
@@ -269,6 +286,31 @@ REPAIR: Final = Group(
             ),
             examples=("hub dead-letters replay 3f1c 9ab0", "hub dead-letters replay --all"),
             details="Each goes to the topic and partition it stood on. What was decided in the meantime stays decided.",
+        ),
+        Command(
+            "release",
+            "Let the books have documents a policy keeps until someone says so",
+            "آزادسازی سندهای منتظر برای ثبت در حسابگر",
+            f"{_HERE}.releasing:release",
+            arguments=(
+                argument(
+                    "document",
+                    help="their ids, or source/own-id, or own ids alone",
+                    nargs="*",
+                    metavar="DOCUMENT",
+                ),
+                argument("--source", help="instead: all that wait of this source", metavar="SOURCE"),
+                argument("--note", help="to be kept with each", default="", metavar="TEXT"),
+                argument(
+                    "--timeout",
+                    help="seconds the decisions are waited for (default: 30)",
+                    type=float,
+                    default=30.0,
+                    metavar="SECONDS",
+                ),
+            ),
+            examples=("hub release shop/INV-1001", "hub release --source shop --note 'بار رفت'"),
+            details='For sources with posting = "manual" in their policy. Exit code 0 if all are released, else 1.',
         ),
         Command(
             "replay",

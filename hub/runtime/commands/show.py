@@ -131,6 +131,8 @@ def _header_rows(document: Document, account: str, style: str) -> Iterator[tuple
     if approval := document.approval:
         verdict = "approved" if approval.approved else "refused"
         yield verdict, f"by {approval.by}, {_moment(approval.at)}", approval.note
+    if released := document.released:
+        yield "released", f"by {released.by}, {_moment(released.at)}", released.note
     if posting := document.posting:
         number = posting.number or "none"
         yield "posting", f"number {number}{f', {_moment(posting.posted_at)}' if posting.posted_at else ''}", ""
