@@ -21,9 +21,9 @@ from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
 from connectors.pocket_cyber.spec import Spec
 from connectors.pocket_cyber.words import sentence
-from schemas import codec
+from schemas import codec, ids
 from schemas.commands import Amend, Submit, fingerprint
-from schemas.documents import DocumentRequest
+from schemas.documents import Document, DocumentRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
 from schemas.reasons import Reason
@@ -66,11 +66,13 @@ def fate(before: Entry | None, digest: str, revision: int) -> Fate:
 
 
 class Known(NamedTuple):
-    """What was looked up to judge some documents by. ``entries`` are by source id, as they are stored."""
+    """What was looked up to judge some documents by. ``entries`` are by source id, as they are stored; ``originals``,
+    the sales that returns take back, by source id too, as far as they are decided."""
 
     products: Mapping[str, Product]
     accounts: Mapping[str, Account]
     entries: Mapping[str, bytes]
+    originals: Mapping[str, Document] = {}
 
 
 class Judged(NamedTuple):
@@ -109,15 +111,24 @@ class Desk:
         wanted = list(requests)
         products = {line.product for request in wanted for line in request.lines}
         accounts = {request.account for request in wanted if request.account is not None}
-        return await self.known(products, accounts, {request.source_id for request in wanted})
+        originals = {request.original for request in wanted if request.original is not None}
+        return await self.known(products, accounts, {request.source_id for request in wanted}, originals)
 
-    async def known(self, products: Collection[str], accounts: Collection[str], source_ids: Collection[str]) -> Known:
+    async def known(
+        self,
+        products: Collection[str],
+        accounts: Collection[str],
+        source_ids: Collection[str],
+        originals: Collection[str],
+    ) -> Known:
         """The same, by the codes and the source ids. Raises Retryable."""
         lookup = self._context.lookup
+        sales = {ids.document_id(self.source, original): original for original in originals}
         return Known(
             await lookup.products(products) if products else {},
             await lookup.accounts(accounts) if accounts else {},
             await self._context.records.get(DOCUMENTS, source_ids) if source_ids else {},
+            {sales[id_]: sale for id_, sale in (await lookup.documents(sales)).items()} if sales else {},
         )
 
     def judge(self, sent: Sent, holder: Rights, known: Known, now: datetime) -> Judged:
@@ -138,7 +149,9 @@ class Desk:
         )
         if wrong:
             raise InvalidRequest(wrong)
-        priced = limits.at_todays_prices(request, known.products, self._spec.price_changed)
+        priced = limits.at_todays_prices(
+            request, known.products, self._spec.price_changed, known.originals.get(request.original or "")
+        )
         command = self._command(priced.request, sent.at or now, now)
         return Judged(sent, Entry(digest, revision, priced.notes, command))
 

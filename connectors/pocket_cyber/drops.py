@@ -31,7 +31,7 @@ from connectors.pocket_cyber.spec import Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import codec, text
 from schemas.commands import Amend, Submit
-from schemas.documents import DocumentRequest
+from schemas.documents import Document, DocumentRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
 from schemas.reasons import Reason
@@ -112,6 +112,7 @@ class _Intake(files.Intake):
         self._products: dict[str, Product] = {}
         self._accounts: dict[str, Account] = {}
         self._entries: dict[str, bytes] = {}
+        self._originals: dict[str, Document] = {}
         self._judged: dict[str, Judged] = {}
 
     def admit(self, kind: str) -> None:
@@ -124,10 +125,12 @@ class _Intake(files.Intake):
             {code for each in named for code in each.products} - self._products.keys(),
             {code for each in named for code in each.accounts} - self._accounts.keys(),
             {mapper.source_id(self._holder.holder, id_) for each in named for id_ in each.ids},
+            {mapper.source_id(self._holder.holder, id_) for each in named for id_ in each.originals},
         )
         self._products |= known.products
         self._accounts |= known.accounts
         self._entries |= known.entries
+        self._originals |= known.originals
 
     def judge(self, request: DocumentRequest) -> DocumentRequest:
         local_id = request.source_id
@@ -144,7 +147,7 @@ class _Intake(files.Intake):
 
     @property
     def _known(self) -> Known:
-        return Known(self._products, self._accounts, self._entries)
+        return Known(self._products, self._accounts, self._entries, self._originals)
 
     async def hand_over(self, commands: Sequence[Submit | Amend]) -> None:
         judged = [self._judged[command.source_id] for command in commands]
@@ -167,6 +170,7 @@ class _Named(msgspec.Struct, frozen=True):
     products: frozenset[str]
     accounts: frozenset[str]
     ids: frozenset[str]
+    originals: frozenset[str]
 
     @classmethod
     def by(cls, row: Row) -> "_Named":
@@ -177,6 +181,7 @@ class _Named(msgspec.Struct, frozen=True):
             frozenset(_codes(values.get("product"), *(line.get("product") for line in each))),
             frozenset(_codes(values.get("account"))),
             frozenset(_codes(values.get("source_id"))),
+            frozenset(_codes(values.get("original"))),
         )
 
 

@@ -18,7 +18,7 @@ from connectors.pocket_cyber.spec import KINDS, Edition, PriceChanged, Spec, is_
 from connectors.pocket_cyber.words import sentence
 from schemas import text
 from schemas.dates import jalali, jalali_time, today_in_tehran
-from schemas.documents import DocumentRequest, Kind, LineRequest, Payment
+from schemas.documents import Document, DocumentRequest, Kind, LineRequest, Payment
 from schemas.master import Account, Product
 from schemas.reasons import Reason, reason
 
@@ -187,21 +187,27 @@ class Priced(NamedTuple):
     notes: tuple[Reason, ...]
 
 
-def at_todays_prices(request: DocumentRequest, products: Mapping[str, Product], policy: PriceChanged) -> Priced:
-    """What becomes of a sale's lines whose price isn't the catalogue's any more.
+def at_todays_prices(
+    request: DocumentRequest, products: Mapping[str, Product], policy: PriceChanged, original: Document | None = None
+) -> Priced:
+    """What becomes of lines whose price isn't the catalogue's any more, or of a return not that of its ``original``.
 
-    A repriced line keeps its discount's share of the amount (half-up to the rial), and its tax is left to the hub.
+    A repriced line keeps its discount's share of the amount (half-up to the rial), and its tax is left to the hub. A
+    return is never repriced but held: what was paid for it isn't the catalogue's to say.
     """
+    returned = request.kind is Kind.SALES_RETURN
+    sold = {(line.product, line.attribute): line.unit_price for line in original.lines} if original else {}
     changed = [
         (index, line, ours)
         for index, line in enumerate(request.lines)
         if line.unit_price is not None
-        and (product := products.get(line.product)) is not None
-        and (ours := product.price) is not None
+        and (ours := sold.get((line.product, line.attribute), _price(products.get(line.product)))) is not None
         and ours != line.unit_price
     ]
-    if request.kind not in _SALES or policy is PriceChanged.ACCEPT or not changed:
+    if not (returned or request.kind in _SALES) or policy is PriceChanged.ACCEPT or not changed:
         return Priced(request, ())
+    if returned:
+        policy = PriceChanged.HOLD
     code = "price_changed" if policy is PriceChanged.HOLD else "repriced"
     notes = tuple(
         sentence(
@@ -220,6 +226,10 @@ def at_todays_prices(request: DocumentRequest, products: Mapping[str, Product], 
     for index, line, ours in changed:
         lines[index] = _repriced(line, ours)
     return Priced(msgspec.structs.replace(request, lines=tuple(lines), tax=None), notes)
+
+
+def _price(product: Product | None) -> int | None:
+    return product.price if product is not None else None
 
 
 def _repriced(line: LineRequest, price: int) -> LineRequest:

@@ -345,10 +345,15 @@ async def test_a_return_names_its_sale_by_the_handhelds_own_id(backdrop: Backdro
         sale = device.sell(account=site.ali, payment="cash", lines=[device.line(site.drink, "2")])
         await device.push()
         await site.told(device, sale)
-        back = device.take_back(sale)
+        await site.tell(Product(site.drink, "نوشابه", price=2 * PRICE))
+        back, dear = device.take_back(sale), device.take_back(sale)
+        device.ledger[back].item["lines"][0]["unit_price"] = PRICE
+        device.ledger[dear].item["lines"][0]["unit_price"] = 2 * PRICE
         await device.push()
-        [outcome] = await site.told(device, back)
+        outcome, held = await site.told(device, back, dear)
         assert outcome["state"] == "cleared", outcome
+        assert held["state"] == "held"
+        assert device.ledger[dear].notes == ["price_changed"]
         [document] = await site.decided("v1", back)
         assert document.original_id == (await site.decided("v1", sale))[0].id
 

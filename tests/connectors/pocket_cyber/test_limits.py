@@ -14,7 +14,7 @@ from connectors.pocket_cyber import limits, mapper
 from connectors.pocket_cyber.desk import Entry, Fate, fate
 from connectors.pocket_cyber.spec import Edition, Limits, PriceChanged, Spec
 from schemas import ids
-from schemas.documents import DocumentRequest, Kind, LineRequest, Payment
+from schemas.documents import Document, DocumentLine, DocumentRequest, Kind, LineRequest, Payment, State
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
 from schemas.visits import VisitOutcome
@@ -162,9 +162,43 @@ def test_a_repriced_sale_leaves_its_tax_to_the_hub() -> None:
     assert (priced.tax, priced.lines[0].vat, priced.lines[0].duty, priced.lines[1].vat) == (None, None, None, 3)
 
 
-def test_a_return_keeps_the_price_it_was_sold_at() -> None:
-    sent = sale(line(unit_price=900_000), kind=Kind.SALES_RETURN)
-    assert limits.at_todays_prices(sent, PRODUCTS, PriceChanged.REPRICE) == (sent, ())
+@pytest.mark.parametrize(
+    ("price", "sold", "policy", "held"),
+    [
+        (900_000, 900_000, PriceChanged.REPRICE, False),
+        (1_000_000, 900_000, PriceChanged.REPRICE, True),
+        (1_000_000, 900_000, PriceChanged.HOLD, True),
+        (1_000_000, 900_000, PriceChanged.ACCEPT, False),
+        (None, 900_000, PriceChanged.HOLD, False),
+        # of a sale the hub doesn't know: the catalogue's price
+        (1_000_000, None, PriceChanged.HOLD, False),
+        (900_000, None, PriceChanged.REPRICE, True),
+    ],
+)
+def test_a_return_at_another_price_than_it_was_sold_at_is_looked_at(
+    price: int | None, sold: int | None, policy: PriceChanged, *, held: bool
+) -> None:
+    sent = sale(line(unit_price=price), kind=Kind.SALES_RETURN)
+    priced = limits.at_todays_prices(sent, PRODUCTS, policy, original(sold) if sold is not None else None)
+    assert bool(priced.request.hold) is held
+    assert priced.request.lines == sent.lines
+
+
+def original(price: int) -> Document:
+    moment = datetime(2024, 3, 19, tzinfo=UTC)
+    return Document(
+        id=ids.document_id("s", "v1/1"),
+        source="s",
+        source_id="v1/1",
+        kind=Kind.SALES_INVOICE,
+        state=State.POSTED,
+        revision=1,
+        step=1,
+        date=date(2024, 3, 19),
+        received_at=moment,
+        changed_at=moment,
+        lines=(DocumentLine(1, "COLA", Decimal(9), price),),
+    )
 
 
 def test_why_a_price_is_looked_at_stays_short() -> None:
