@@ -8,7 +8,7 @@ done beyond the committed place comes again, and consumers know by the ids what 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -153,10 +153,10 @@ class Consumer:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await asyncio.shield(starting)
             except (KafkaError, OSError, TimeoutError) as error:
-                await _give_up(client, starting)
+                await _surely(_give_up(client, starting))
                 raise Unavailable(f"Kafka at {self._kafka.bootstrap} can't be reached: {error!r}") from error
             except asyncio.CancelledError:
-                await _give_up(client, starting)
+                await _surely(_give_up(client, starting))
                 raise
             self._client = client
         return self._client
@@ -188,7 +188,7 @@ class Consumer:
         client, self._client = self._client, None
         self._places.clear()
         if client is not None:
-            await _stop(client)
+            await _surely(_stop(client))
 
     async def settle(self) -> None:
         """Tell Kafka the place once more before partitions go to others."""
@@ -217,6 +217,18 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         self._consumer.assign(assigned)
+
+
+_closing: set["asyncio.Task[None]"] = set()
+
+
+async def _surely(close: Coroutine[Any, Any, None]) -> None:
+    """Close to the end, also when whoever waits for it is cancelled, perhaps for the second time: a client that is
+    left half closed goes on connecting."""
+    task = asyncio.ensure_future(close)
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    await asyncio.shield(task)
 
 
 async def _give_up(client: Any, starting: "asyncio.Future[None]") -> None:

@@ -149,3 +149,27 @@ async def test_an_unreachable_kafka_is_told(cluster: Kafka) -> None:
     async with member(nobody) as consumer:
         with pytest.raises(Unavailable, match="can't be reached"):
             await consumer.read(0.1)
+
+
+async def test_one_that_is_cancelled_twice_while_it_connects_hangs_up(cluster: Kafka) -> None:
+    reached, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
+        while await reader.read(1_000):
+            pass
+        hung_up.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        silent = msgspec.structs.replace(cluster, bootstrap=f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        consumer = Consumer(silent, "silent", [topics.EVENTS], window=1)
+        reading = asyncio.create_task(consumer.read(0.1))
+        async with asyncio.timeout(30):
+            await reached.wait()
+            for _ in range(2):
+                reading.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            await hung_up.wait()
