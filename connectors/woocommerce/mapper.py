@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from connectors.base import Rejected
 from connectors.woocommerce.payloads import LineItem, Order, Refund, amount, utc
 from connectors.woocommerce.spec import Spec
-from schemas import text
+from schemas import ids, text
+from schemas.commands import Cancel
 from schemas.documents import DocumentRequest, Kind, LineRequest, Payment
 from schemas.master import Account
 
@@ -25,7 +26,10 @@ GONE: Final = frozenset({"cancelled", "failed", "trash", "deleted"})
 _TEHRAN: Final = ZoneInfo("Asia/Tehran")
 _PLACES: Final = Decimal("0.00001")
 _PHONE_DIGITS: Final = 10
+_NUL: Final = "\0"
 MAX_NOTE: Final = 500
+MAX_AMOUNT: Final = 10**18 - 1
+"""Rials; the hub takes no more."""
 
 
 class Unmappable(Rejected):
@@ -46,7 +50,7 @@ class Known:
 
 def skus(order: Order | Refund) -> set[str]:
     """The SKUs an order or refund speaks of, as they are compared."""
-    return {text.code(line.sku) for line in order.line_items if line.sku}
+    return {sku for line in order.line_items if (sku := _code(line.sku))}
 
 
 def rials(money: str, spec: Spec) -> int:
@@ -60,6 +64,10 @@ def price_text(price: int, spec: Spec) -> str:
 
 
 def _whole(value: Decimal) -> int:
+    if abs(value) > MAX_AMOUNT:
+        raise Unmappable(
+            f"{value:,} rials is more than any document may come to.", f"{value:,} ریال بیش از سقف هر سند است."
+        )
     return int(value.quantize(Decimal(1), ROUND_HALF_UP))
 
 
@@ -128,12 +136,28 @@ def refund_request(refund: Refund, document: DocumentRequest, known: Mapping[str
         payment=document.payment,
         warehouse=spec.warehouse,
         original=document.source_id,
-        note=text.normalise(refund.reason or "")[:MAX_NOTE],
+        note=_words(refund.reason),
+    )
+
+
+def cancel(own_id: str, note: str, *, source: str, actor: str, now: dt.datetime) -> Cancel:
+    """The end of a document that came to nothing in the shop; the same one, however often it is told."""
+    document = ids.document_id(source, own_id)
+    return Cancel(
+        command_id=ids.command_id(document, "cancel", note),
+        document_id=document,
+        source=source,
+        source_id=own_id,
+        revision=1,
+        occurred_at=now,
+        recorded_at=now,
+        actor=actor,
+        note=note,
     )
 
 
 def _goods(line: LineItem, known: Known, spec: Spec, *, sign: int = 1) -> LineRequest:
-    sku = text.code(line.sku or "")
+    sku = _code(line.sku)
     product = known.products.get(sku)
     if product is None:
         raise _nameless(line) if not sku else _stranger(line, sku)
@@ -225,7 +249,17 @@ def beginning(of: dt.date) -> dt.datetime:
 
 def _note(order: Order) -> str:
     words = (f"ووکامرس {order.number}", order.customer_note)
-    return text.normalise(" - ".join(word for word in words if word))[:MAX_NOTE]
+    return _words(" - ".join(word for word in words if word))
+
+
+def _code(sku: str | None) -> str:
+    """A SKU as codes are compared."""
+    return text.code((sku or "").replace(_NUL, ""))
+
+
+def _words(written: str | None) -> str:
+    """What somebody typed, in one spelling, at most :data:`MAX_NOTE` long and without NULs, which no topic takes."""
+    return text.normalise((written or "").replace(_NUL, " "))[:MAX_NOTE]
 
 
 # --- customers
@@ -233,12 +267,12 @@ def _note(order: Order) -> str:
 
 def phone_of(order: Order) -> str:
     """The customer's phone number as it is written, or ""."""
-    return text.latin_digits(order.billing.phone or "").strip()
+    return text.latin_digits(_words(order.billing.phone))
 
 
 def email_of(order: Order) -> str:
     """The customer's e-mail in lower case, or ""."""
-    return (order.billing.email or "").strip().lower()
+    return _words(order.billing.email).lower()
 
 
 def new_account(order: Order, spec: Spec) -> Account | None:
@@ -247,11 +281,11 @@ def new_account(order: Order, spec: Spec) -> Account | None:
     if not spec.new_accounts or len(digits) < _PHONE_DIGITS:
         return None
     billing = order.billing
-    person = text.normalise(f"{billing.first_name} {billing.last_name}")
+    person = _words(f"{billing.first_name} {billing.last_name}")
     return Account(
         code=text.code(f"{spec.new_accounts}{digits[-_PHONE_DIGITS:]}"),
-        name=(text.normalise(billing.company) or person or digits)[:MAX_NOTE],
+        name=_words(billing.company) or person or digits,
         phones=(phone_of(order),),
-        city=text.normalise(billing.city) or None,
+        city=_words(billing.city) or None,
         emails=(email_of(order),) if email_of(order) else (),
     )

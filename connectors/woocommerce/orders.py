@@ -22,7 +22,7 @@ from connectors.woocommerce.mapper import GONE, Known, Unmappable
 from connectors.woocommerce.payloads import Deleted, Order, Refund, decode, utc
 from connectors.woocommerce.spec import Spec
 from schemas import ids
-from schemas.commands import Amend, Cancel, Submit, fingerprint
+from schemas.commands import Amend, Submit, fingerprint
 from schemas.deadletters import DeadLetter
 from schemas.documents import DocumentRequest, State
 from schemas.pushes import Push
@@ -344,19 +344,7 @@ class Orders:
         await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
 
     async def _cancel(self, own_id: str, note: str) -> None:
-        document = ids.document_id(self.source, own_id)
-        now = self._context.clock()
-        made = Cancel(
-            command_id=ids.command_id(document, "cancel", note),
-            document_id=document,
-            source=self.source,
-            source_id=own_id,
-            revision=1,
-            occurred_at=now,
-            recorded_at=now,
-            actor=self._context.name,
-            note=note,
-        )
+        made = mapper.cancel(own_id, note, source=self.source, actor=self._context.name, now=self._context.clock())
         await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
 
     async def _complain(self, order: Order, problem: Unmappable) -> None:
