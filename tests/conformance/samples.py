@@ -17,11 +17,11 @@ GOOD = "tests.conformance.sample"
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
-    """A text of a file and what stands there instead; without ``old`` the file is made, without ``new`` it is gone."""
+    """A text of a file, which is there once, and what stands there instead."""
 
     file: str
-    old: str | None = None
-    new: str | None = None
+    old: str
+    new: str
 
 
 class Written(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,16 +54,10 @@ class Sample:
 
 
 def _make(path: Path, change: Change) -> None:
-    if change.old is None:
-        if change.new is None:
-            path.unlink()
-        else:
-            path.write_text(change.new, "utf-8")
-        return
     before = path.read_text("utf-8")
     if before.count(change.old) != 1:
         raise ValueError(f"{change.file} has {before.count(change.old)} times:\n{change.old}")
-    path.write_text(before.replace(change.old, change.new or ""), "utf-8")
+    path.write_text(before.replace(change.old, change.new), "utf-8")
 
 
 def broken() -> list[Sample]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
@@ -115,8 +114,6 @@ def _values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         case list() | tuple() | set() | frozenset():
             for number, each in enumerate(value):
                 yield from _values(each, f"{path}[{number}]")
-        case Decimal():
-            yield path, value
         case _:
             yield path, value
 
