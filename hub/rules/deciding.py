@@ -892,6 +892,7 @@ def _on_document(
             return _posted(command, standing, snapshot, now)
         case PostingFailed():
             _require(command, standing, {State.POSTING, State.CLEARED})
+            _check_released(standing.document)
             why = reason("posting_failed", message=command.message, number=str(command.error_number))
             posting = Posting(error=command.message, error_number=command.error_number)
             return _move(standing, snapshot, now, State.POST_FAILED, (why,), posting=posting)

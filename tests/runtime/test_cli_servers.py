@@ -339,6 +339,23 @@ ORDER = {
 }
 
 
+async def test_check_knows_the_sources_of_live_keys_that_send_documents(hub: Hub, tmp_path: Path, store: Store) -> None:
+    await store.close()
+    with (tmp_path / "hub.toml").open("a", encoding="utf-8") as file:
+        file.write('[policies.shop]\nposting = "manual"\n[policies.till]\n[policies.old]\n')
+    await hub("key", "create", "web", "--source", "shop")
+    await hub("key", "create", "reader", "--source", "till", "--scope", "documents:read")
+    await hub("key", "create", "gone", "--source", "old")
+    await hub("key", "revoke", "gone")
+    _, out, _ = await hub("check")
+    notes = re.findall(r"^note  source (\w+): (.+)$", out, re.MULTILINE)
+    assert notes == [
+        (name, f"[policies.{name}] applies to nothing: no connector and no API key has this source")
+        for name in ("till", "old")
+    ]
+    assert "\nshop  key web\n" in out
+
+
 async def test_a_preview_tells_lines_credit_outcome_and_the_policy_and_keeps_nothing(
     hub: Hub, store: Store, tmp_path: Path
 ) -> None:
