@@ -43,9 +43,10 @@ from schemas.commands import (
     PostingSucceeded,
     Reconsider,
     Refuse,
+    Release,
     Submit,
 )
-from schemas.documents import Document, DocumentRequest, Kind, LineRequest, Method, Payment, State
+from schemas.documents import Document, DocumentRequest, Kind, LineRequest, Method, Payment, PostingPolicy, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import StockKey
 from schemas.master import Account, Master, Product, Warehouse
@@ -67,7 +68,7 @@ SETTINGS = RuleSettings(
         "all": Policy(reservation=HOUR),
         "partial": Policy(stock=StockPolicy.PARTIAL, credit=CreditPolicy.REJECT),
         "back": Policy(stock=StockPolicy.BACKORDER, reservation=HOUR),
-        "careful": Policy(approval=True, tax_tolerance=1),
+        "careful": Policy(approval=True, tax_tolerance=1, posting=PostingPolicy.MANUAL),
     }
 )
 SOURCES = tuple(SETTINGS.by_source)
@@ -133,7 +134,7 @@ contents = st.builds(
     original=picks,
 )
 COMMANDS = (
-    *(Submit, Submit, Submit, Submit, Amend, Amend, Approve, Approve, Refuse, Cancel, Expire, Reconsider),
+    *(Submit, Submit, Submit, Submit, Amend, Amend, Approve, Approve, Refuse, Cancel, Release, Expire, Reconsider),
     *(PostingStarted, PostingStarted, PostingFailed),
 )
 intents = st.builds(
@@ -149,6 +150,7 @@ SUITED: dict[type[Command], Collection[State]] = {
     Approve: (State.HELD,),
     Refuse: (State.HELD,),
     Cancel: CANCELLABLE,
+    Release: (State.CLEARED,),
     Expire: EXPIRABLE,
     Reconsider: (State.BACKORDERED,),
     PostingStarted: POSTABLE,
@@ -347,7 +349,7 @@ class Life(RuleBasedStateMachine):
             return
         document = found[pick % len(found)]
         if document.state is not State.POSTING and started:
-            self.tell(PostingStarted, document)
+            self.hand_over(document)
         self.books.post(self.documents[document.id], self.now)
         if not started and document.state is not State.POSTING:
             self.tell(PostingSucceeded, document, number="1", posted_at=self.now)
@@ -399,7 +401,7 @@ class Life(RuleBasedStateMachine):
         document = self.one(self.standing(CLEARED), pick)
         self.time_passes(seconds[0])
         if document.state is not State.POSTING:
-            self.tell(PostingStarted, document)
+            self.hand_over(document)
         if read == "before":
             self.the_books_are_read()
         if document.id not in self.books.posted:
@@ -472,7 +474,7 @@ class Life(RuleBasedStateMachine):
         order = self.one(self.orders(), pick)
         if posted and order.state is not State.POSTED:
             if order.state is not State.POSTING:
-                self.tell(PostingStarted, order)
+                self.hand_over(order)
             self.books.post(self.documents[order.id], self.now)
             self.tell(PostingSucceeded, order, number="1", posted_at=self.now)
         invoices: list[AnyCommand] = []
@@ -528,6 +530,12 @@ class Life(RuleBasedStateMachine):
         self.author.now += seconds * SECOND
 
     # --- deciding
+
+    def hand_over(self, document: Document) -> None:
+        """Posting begins; after a release, where the policy keeps the document from the books."""
+        if not document.may_be_posted:
+            document = self.tell(Release, document).document or document
+        self.tell(PostingStarted, document)
 
     def tell(self, command: type[Command], document: Document, **fields: Any) -> DocumentEvent:
         (event,) = self.decide(
