@@ -16,7 +16,19 @@ from hub.store.errors import Unacceptable, Unavailable
 from hub.store.pool import Store
 from schemas import codec, ids
 from schemas.commands import Approve, Cancel, PostingStarted, PostingSucceeded
-from schemas.documents import Approval, Document, DocumentLine, Kind, Method, Payment, Posting, State, Totals
+from schemas.documents import (
+    Approval,
+    Document,
+    DocumentLine,
+    Kind,
+    Method,
+    Payment,
+    Posting,
+    PostingPolicy,
+    Released,
+    State,
+    Totals,
+)
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 from schemas.ledger import AccountLedger, CreditHold, Movement, Needs, Snapshot, Standing, StockKey, StockLevel
 from schemas.master import Account, Finance
@@ -56,6 +68,8 @@ def full_document(source_id: str = "FULL", **changes: Any) -> Document:
         original_date=date(2024, 4, 1),
         note="یادداشت «با گیومه» 'و' \\",
         currency="EUR",
+        posting_policy=PostingPolicy.MANUAL,
+        released=Released("storekeeper", LATER, "بار رفت"),
     )
     return msgspec.structs.replace(whole, **changes)
 
