@@ -24,6 +24,7 @@ _SUBFOLDERS = ("inbox", "done", "failed", "results")
 _UNFINISHED_BEGIN = (".", "~")
 _UNFINISHED_END = (".part", ".tmp", ".crdownload")
 _MAX_NAME_BYTES = 255
+_PIECE = 256 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _T = TypeVar("_T")
@@ -126,6 +127,20 @@ class Folder:
             finally:
                 file.close()
 
+    async def fetch(self, name: str, to: Path, limit: int) -> str:
+        """Copy a file of ``inbox``, cut to one byte more than ``limit``; answers the SHA-256 of the copy."""
+        return await in_thread(lambda: self._fetch(name, to, limit))
+
+    def _fetch(self, name: str, to: Path, limit: int) -> str:
+        digest = hashlib.sha256()
+        with _faults_of_file(self.root), (self.inbox / name).open("rb") as file, to.open("wb") as copy:
+            left = limit + 1
+            while left and (piece := file.read(min(_PIECE, left))):
+                digest.update(piece)
+                copy.write(piece)
+                left -= len(piece)
+        return digest.hexdigest()
+
     async def put_away(self, seen: Seen, result: "Result", *, taken: bool) -> None:
         """Give out the result, then move the file from ``inbox`` to ``done``, or to ``failed`` if nothing of it was
         taken. Where a file of that name lies already, a part of the content's digest is put into both names."""
@@ -135,8 +150,9 @@ class Folder:
         target = to / seen.name
         if target.exists():
             marked = f"{target.stem}.{result.digest[:12]}{target.suffix}"
-            target = to / _short_enough(marked, f"{result.digest}.csv")
-        told = _short_enough(f"{target.name}.result.csv", f"{result.digest}.result.csv")
+            target = to / _short_enough(marked, f"{result.digest}{result.suffix}")
+        told = f"{target.name}.result{result.suffix}"
+        told = _short_enough(told, f"{result.digest}.result{result.suffix}")
         with _faults_of_folder(self.root):
             result.path.replace(self.results / told)
         with _faults_of_file(self.root):
@@ -149,8 +165,9 @@ class Result:
     One line a complaint, in both languages, UTF-8 with a byte-order mark so that spreadsheet programs see it.
     """
 
-    def __init__(self, folder: Folder, digest: str) -> None:
+    def __init__(self, folder: Folder, digest: str, suffix: str = ".csv") -> None:
         self.digest = digest
+        self.suffix = suffix
         self.path = folder.results / f".{digest}.part"
         self._root = folder.root
 

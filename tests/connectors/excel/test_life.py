@@ -1,0 +1,276 @@
+"""Workbooks by API and by folder, decided by the hub, and what comes back; on the real Kafka and PostgreSQL."""
+
+import contextlib
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.base import discover
+from connectors.excel import importing, results, templates
+from connectors.excel.spec import MAX_BYTES, Spec
+from connectors.excel.workbook import opened
+from hub.runtime.connect import Connectors, Instance
+from hub.runtime.receiving import receivers
+from schemas import topics
+from schemas.codec import decode_command
+from tests.api.world import Client, Hub, Shop
+from tests.connectors.conftest import Running, until, values
+from tests.connectors.excel import books
+
+AT = "/connectors/excel/main"
+SCOPES = ("documents:write", "documents:read")
+
+
+class Desk:
+    """One instance, its API server, its folder, and a shop's key."""
+
+    def __init__(self, shop: Shop, folder: Path, data: Path) -> None:
+        self.shop = shop
+        self.folder = folder
+        (folder / "inbox").mkdir(parents=True)
+        spec = Spec(
+            folder=folder,
+            source=shop.source,
+            warehouses=("11",),
+            poll=timedelta(milliseconds=20),
+            patience=timedelta(seconds=20),
+        )
+        self.instance = Instance(discover()["excel"], "main", spec)
+        self.data = data
+        self.client: Client = shop.client
+
+    def running(self) -> Running:
+        return Running(Connectors([self.instance], self.shop.hub.kafka, self.shop.hub.store, self.data))
+
+    def row(self, source_id: str, **changes: Any) -> list[Any]:
+        known = {"account": self.shop.account, "warehouse": self.shop.warehouse, "product": self.shop.product}
+        return books.row(source_id, **{**known, "date": "1403/02/12", **changes})
+
+    async def send(self, body: bytes) -> dict[str, Any]:
+        answer = await self.client.post(f"{AT}/workbooks", body)
+        assert answer.status == 202, answer.data
+        told: dict[str, Any] = answer.body
+        return told
+
+    async def done(self, state: dict[str, Any]) -> dict[str, Any]:
+        async def is_over() -> bool:
+            state.update((await self.client.get(state["state_url"])).body)
+            return state["phase"] in ("done", "failed")
+
+        await until(is_over)
+        return state
+
+    async def imported(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """A workbook's last state, and its result."""
+        state = await self.done(await self.send(body))
+        answer = await self.client.get(state["result_url"])
+        assert answer.status == 200
+        return state, answer.data
+
+    def drop(self, name: str, body: bytes) -> None:
+        (self.folder / "inbox" / f"{name}.part").write_bytes(body)
+        (self.folder / "inbox" / f"{name}.part").rename(self.folder / "inbox" / name)
+
+    def names(self, of: str) -> list[str]:
+        return sorted(path.name for path in (self.folder / of).iterdir()) if (self.folder / of).exists() else []
+
+
+@pytest.fixture
+async def desk(hub: Hub, shop: Shop, tmp_path: Path) -> AsyncIterator[Desk]:
+    made = Desk(shop, tmp_path / "excel", tmp_path / "data")
+    served = receivers([made.instance], hub.producer, hub.kafka, hub.store, tmp_path)
+    async with hub.api(served) as api:
+        made.client = shop.client.at(api.address)
+        yield made
+
+
+def table(result: bytes) -> list[dict[int, str]]:
+    """The first sheet's rows, each its texts by column."""
+    with contextlib.closing(opened(io.BytesIO(result), MAX_BYTES)) as workbook:
+        return [{cell.column: cell.text for cell in row.cells} for row in workbook.rows(workbook.sheets[0])]
+
+
+def part(result: bytes, name: str) -> str:
+    with zipfile.ZipFile(io.BytesIO(result)) as archive:
+        return "".join(archive.read(each).decode() for each in archive.namelist() if name in each)
+
+
+async def test_what_became_of_each_row_stands_beside_it_and_at_its_cell(desk: Desk) -> None:
+    product = desk.shop.product
+    body = books.invoices(
+        desk.row("1"),
+        desk.row("2", quantity=100_000),
+        desk.row("3", product="none-such"),
+        desk.row("4", quantity="=2"),
+        desk.row("5"),
+        desk.row("5", account=None, warehouse=None, quantity="۱٫۵", unit_price="۲٬۰۰۰"),
+        desk.row("=cmd|'/c calc'!A0"),
+        strings_to_formulas=False,
+    )
+    body = _with_formula(body)
+    async with desk.running():
+        state, result = await desk.imported(body)
+    assert (state["phase"], state["rows"], state["documents"], state["refused"]) == ("done", 7, 5, 1)
+    assert state["decided"] == 5
+    heading, first, short, unknown, formula, *both, dde = table(result)
+    assert [heading[8], heading[9], heading[10]] == ["نتیجه", "شماره ثبت", "دلیل"]
+    assert "تأییدشده" in first[8]
+    assert short[10].startswith("F3: ")
+    assert product in short[10]
+    assert "none-such" in unknown[10]
+    assert unknown[10].startswith("E4: ")
+    assert ("not taken" in formula[8], formula[10][:4]) == (True, "F5: ")
+    assert all("تأییدشده" in row[8] for row in both)
+    assert dde[1] == "=cmd|'/c calc'!A0"
+    assert "<f>" not in part(result, "worksheets/sheet")
+    comments = part(result, "comments")
+    assert all(f'ref="{cell}"' in comments for cell in ("F3", "E4", "F5"))
+    document = (await desk.client.get("/v1/documents?source_id=5")).body["items"][0]
+    assert [line["quantity"] for line in document["lines"]] == ["2", "1.5"]
+
+
+def _with_formula(body: bytes) -> bytes:
+    """The text "=2" made a formula, as a person types it; the attack stays the text it is."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        found = {name: archive.read(name).decode() for name in archive.namelist()}
+    sheet = found["xl/worksheets/sheet1.xml"]
+    at = sheet.index('<c r="F5"')
+    end = sheet.index("</c>", at) + 4
+    found["xl/worksheets/sheet1.xml"] = f'{sheet[:at]}<c r="F5"><f>2</f><v>2</v></c>{sheet[end:]}'
+    return books.packed(found)
+
+
+async def test_nothing_is_imported_twice(desk: Desk) -> None:
+    body = books.invoices(desk.row("1"))
+    async with desk.running():
+        first, _ = await desk.imported(body)
+        again = await desk.send(body)
+        assert (again["known"], again["id"], again["phase"]) == (True, first["id"], "done")
+        other, result = await desk.imported(books.invoices(desk.row("1"), desk.row("2")))
+        assert (other["documents"], other["repeated"]) == (2, 1)
+        assert "came before with the same content" in table(result)[1][10]
+        changed, result = await desk.imported(books.invoices(desk.row("1", quantity=9)))
+    assert changed["states"] == {"refused": 1}
+    assert changed["problems"][0]["code"] == "content_conflict"
+    assert changed["problems"][0]["cell"] == "A2"
+    assert table(result)[1][10].startswith("A2: ")
+    counts = await _commands(desk)
+    assert [counts.count(each) for each in sorted(set(counts))] == [2, 1]
+
+
+async def _commands(desk: Desk) -> list[str]:
+    """The numbers of the documents this desk asked for, in all commands there are."""
+    found = [decode_command(value) for value in await values(desk.shop.hub.kafka, topics.COMMANDS)]
+    return [command.source_id for command in found if command.source == desk.shop.source]
+
+
+async def test_an_import_that_broke_off_goes_on_and_publishes_nothing_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, failed = results.write, []
+
+    def write(*arguments: Any) -> None:
+        if not failed:
+            failed.append(True)
+            raise OSError("the disk broke (so it is to be)")
+        written(*arguments)
+
+    monkeypatch.setattr(results, "write", write)
+    monkeypatch.setattr(importing, "BATCH", 2)
+    body = books.invoices(*[desk.row(str(number)) for number in range(5)], desk.row("x", quantity="many"))
+    async with desk.running():
+        state, _ = await desk.imported(body)
+    assert failed
+    assert (state["documents"], state["refused"], state["decided"], state["repeated"]) == (5, 1, 5, 0)
+    assert sorted(await _commands(desk)) == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_workbook_is_asked_for_by_its_source_alone_and_told_when_it_is_ready(desk: Desk, hub: Hub) -> None:
+    state = await desk.send(books.invoices(desk.row("1")))
+    assert (state["phase"], state["known"], state["result_url"]) == ("accepted", False, None)
+    assert (await desk.client.get(f"{state['state_url']}/result")).status == 409
+    stranger = await hub.key(desk.client.address, *SCOPES)
+    assert (await stranger.get(state["state_url"])).status == 404
+    assert (await stranger.get(f"{state['state_url']}/result")).status == 404
+    reader = await hub.key(desk.client.address, "documents:read")
+    assert (await reader.post(f"{AT}/workbooks", b"PK")).status == 403
+
+
+async def test_what_is_no_workbook_is_refused_at_once_in_both_languages(desk: Desk) -> None:
+    answer = await desk.client.post(f"{AT}/workbooks", b"kind,date\n")
+    assert answer.status == 400
+    assert "isn't an Excel workbook" in answer.body["detail"]
+    assert "اکسل" in answer.body["detail_fa"]
+    answer = await desk.client.post(f"{AT}/workbooks", books.made({"فاکتور فروش": [("شماره سند", "رنگ")]}))
+    assert "فاکتور فروش!B1: " in answer.body["detail"]
+
+
+@pytest.mark.parametrize("name", templates.NAMES)
+async def test_a_template_filled_in_is_taken(desk: Desk, name: str) -> None:
+    answer = await desk.client.get(f"{AT}/templates/{name}")
+    assert answer.status == 200
+    assert 'rightToLeft="1"' in part(answer.data, "worksheets/sheet1")
+    assert templates.VERSION in part(answer.data, "sharedStrings")
+    assert 'state="veryHidden"' in part(answer.data, "xl/workbook.xml")
+    if name == "documents":
+        assert part(answer.data, "worksheets/sheet1").count("<dataValidation ") == 4
+    with contextlib.closing(opened(io.BytesIO(answer.data), MAX_BYTES)) as workbook:
+        [sheet] = workbook.sheets
+        [heading] = workbook.rows(sheet)
+    filled = {
+        "شماره سند": "1", "نوع سند": "فاکتور فروش", "تاریخ": "۱۴۰۳/۰۲/۱۲", "کد حساب": desk.shop.account,
+        "انبار": desk.shop.warehouse, "انبار مقصد": "12" if name == "transfer" else "",
+        "تاریخ سند اصلی": "1403/02/01" if name == "sales_return" else "", "کد کالا": desk.shop.product, "مقدار": 1,
+    }  # fmt: skip
+    titles = [cell.text for cell in heading.cells]
+    row = [filled.get(title, "") for title in titles]
+    async with desk.running():
+        state, _ = await desk.imported(books.made({sheet.name: [titles, row]}))
+    assert (state["documents"], state["refused"], state["decided"]) == (1, 0, 1)
+    wanted = "rejected" if name == "transfer" else "cleared"
+    assert state["states"] == {wanted: 1}, state
+
+
+async def test_an_unknown_template_is_told(desk: Desk) -> None:
+    answer = await desk.client.get(f"{AT}/templates/receipt")
+    assert answer.status == 404
+    assert "sales_invoice" in answer.body["detail"]
+
+
+async def test_a_file_in_the_folder_is_taken_and_its_result_lies_beside(desk: Desk) -> None:
+    desk.drop("orders.xlsx", books.invoices(desk.row("1"), desk.row("2", quantity="many")))
+    desk.drop("letter.xlsx", b"dear sir")
+    async with desk.running() as running:
+        await until(lambda: desk.names("done") == ["orders.xlsx"] and desk.names("failed") == ["letter.xlsx"])
+        assert running.connectors.counters()["excel.main_documents"] == 1
+    assert desk.names("results") == ["letter.xlsx.result.xlsx", "orders.xlsx.result.xlsx"]
+    _, first, second = table((desk.folder / "results" / "orders.xlsx.result.xlsx").read_bytes())
+    assert "تأییدشده" in first[8]
+    assert second[10].startswith("F3: ")
+    letter = table((desk.folder / "results" / "letter.xlsx.result.xlsx").read_bytes())
+    assert "isn't an Excel workbook" in letter[1][4]
+    assert desk.names("inbox") == []
+
+
+async def test_results_are_forgotten_when_their_time_is_over(desk: Desk) -> None:
+    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=20), keep=timedelta(0))
+    desk.instance = Instance(desk.instance.kind, "main", spec)
+    state = await desk.send(books.invoices(desk.row("1")))
+
+    async def is_gone() -> bool:
+        return (await desk.client.get(state["state_url"])).status == 404
+
+    async with desk.running():
+        await until(is_gone)
+    assert await _records(desk, state["id"]) == 0
+
+
+async def _records(desk: Desk, id_: str) -> int:
+    async with desk.shop.hub.store.connection() as connection:
+        count = await connection.fetchval("select count(*) from connector_records where key like '%' || $1 || '%'", id_)
+    return int(count)
