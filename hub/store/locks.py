@@ -1,11 +1,13 @@
 """Every row lock of the hub, in one order: documents, then accounts, then stock, each by its key.
 
+Webhook deliveries are locked by their senders alone, who pass over what another has.
+
 Whoever takes locks in this order can't deadlock with another who does. Nothing outside this module says FOR UPDATE.
 Accounts are ordered as Python orders texts, in whatever locale the database was made: their master data is written row
 by row in that order.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +40,25 @@ order by s.product, s.warehouse, s.attribute {lock}
 
 _FINANCE = """
 select code, held, as_of from accounts where code = any($1::text[]) order by code collate "C" for update
+"""
+
+_DELIVERIES = """
+select due.id
+from (
+    select w.id, $1 - coalesce(b.count, 0) as room
+    from webhooks w left join unnest($3::uuid[], $4::integer[]) as b (id, count) using (id)
+    where w.active and (w.paused_until is null or w.paused_until <= now())
+    order by b.count nulls first
+) w cross join lateral (
+    select d.id from webhook_deliveries d
+    where d.webhook_id = w.id and d.status = 'pending' and d.due_at <= now() and not exists (
+        select from webhook_deliveries before
+        where before.webhook_id = d.webhook_id and before.document_id = d.document_id and before.status = 'pending'
+            and before.id < d.id
+    )
+    order by d.due_at, d.id limit greatest(w.room, 0) for update of d skip locked
+) due
+limit $2
 """
 
 
@@ -74,3 +95,9 @@ async def stock(connection: Any, keys: Iterable[StockKey], *, lock: bool = True)
         key = StockKey(row[0], row[1], row[2])
         levels[key] = StockLevel(key, row[3], row[4], row[5], row[6])
     return levels
+
+
+async def deliveries(connection: Any, each: int, room: int, busy: Mapping[UUID, int]) -> list[int]:
+    """Lock deliveries that are due, the first of each document for each webhook, at most ``room`` and ``each`` for one
+    webhook with those ``busy`` for it; what another session has locked is passed over."""
+    return [row[0] for row in await connection.fetch(_DELIVERIES, each, room, list(busy), list(busy.values()))]

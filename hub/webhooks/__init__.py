@@ -1,0 +1,1 @@
+"""Outbound webhooks: outside systems are told of every change of their documents."""
