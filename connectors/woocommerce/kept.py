@@ -8,6 +8,7 @@ import msgspec
 
 from connectors.base import Context, Outage
 from schemas.dates import Moment
+from schemas.documents import DocumentRequest
 
 ORDERS: Final = "orders"
 EXCEPTIONS: Final = "exceptions"
@@ -36,6 +37,8 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     settled: bool = False
     """Posted, or come to nothing: no longer compared every night."""
     refunds: tuple[int, ...] = ()
+    pending: DocumentRequest | None = None
+    """What is about to be told, written before it is."""
     dismissed: Moment | None = None
     """The order as it was modified then is nobody's business any more."""
 

@@ -12,11 +12,13 @@ from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from connectors.base import Rejected
 from connectors.woocommerce.payloads import LineItem, Order, Refund, amount, utc
 from connectors.woocommerce.spec import Spec
 from schemas import ids, text
-from schemas.commands import Cancel
+from schemas.commands import Cancel, fingerprint
 from schemas.documents import DocumentRequest, Kind, LineRequest, Payment
 from schemas.master import Account
 
@@ -119,6 +121,11 @@ def request(order: Order, known: Known, spec: Spec, *, generation: int, revision
         tax=rials(order.total_tax, spec),
         note=_note(order),
     )
+
+
+def content(request: DocumentRequest) -> str:
+    """The fingerprint of what a document says, whichever revision says it."""
+    return fingerprint(msgspec.structs.replace(request, revision=1))
 
 
 def refund_request(refund: Refund, document: DocumentRequest, known: Mapping[str, str], spec: Spec) -> DocumentRequest:

@@ -22,7 +22,7 @@ from connectors.woocommerce.mapper import GONE, Known, Unmappable
 from connectors.woocommerce.payloads import Deleted, Order, Refund, decode, utc
 from connectors.woocommerce.spec import Spec
 from schemas import ids
-from schemas.commands import Amend, Submit, fingerprint
+from schemas.commands import Amend, Submit
 from schemas.deadletters import DeadLetter
 from schemas.documents import DocumentRequest, State
 from schemas.pushes import Push
@@ -197,33 +197,44 @@ class Orders:
         try:
             kept = await self._content(order, kept, modified)
             kept = await self._refunds(order, kept)
-        except Unmappable as problem:
+        except (Rejected, UnknownPayload) as problem:
             await self._complain(order, problem)
+            # Even what can't be taken in is the latest there is: nothing older may follow it.
+            kept = await self._memory.order(order.id) or kept
+            await self._memory.keep(order.id, msgspec.structs.replace(kept, modified=modified, settled=False))
         else:
             await self._memory.settle(f"order-{order.id}")
 
     async def _content(self, order: Order, kept: Kept, modified: datetime | None) -> Kept:
-        generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
-        revision = 1 if kept.gone or not kept.revision else kept.revision
-        known = Known(await self._products(order), await self._account(order))
-        request = mapper.request(order, known, self._spec, generation=generation, revision=revision)
-        content = fingerprint(msgspec.structs.replace(request, revision=1))
+        if kept.pending is not None:
+            kept = await self._told(order.id, kept, kept.pending, modified)
         fresh = kept.gone or not kept.revision
-        if fresh or content != kept.content:
-            if not fresh:
-                request = msgspec.structs.replace(request, revision=revision + 1)
-            await self._publish(Submit if fresh else Amend, request, modified)
+        generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
+        known = Known(await self._products(order), await self._account(order))
+        request = mapper.request(
+            order, known, self._spec, generation=generation, revision=1 if fresh else kept.revision + 1
+        )
+        if fresh or mapper.content(request) != kept.content:
             kept = msgspec.structs.replace(
                 kept,
-                content=content,
-                revision=request.revision,
                 generation=generation,
                 gone=False,
                 settled=False,
                 refunds=() if fresh else kept.refunds,
+                pending=request,
             )
+            await self._memory.keep(order.id, kept)
+            kept = await self._told(order.id, kept, request, modified)
         kept = msgspec.structs.replace(kept, modified=modified, dismissed=None)
         await self._memory.keep(order.id, kept)
+        return kept
+
+    async def _told(self, order: int, kept: Kept, request: DocumentRequest, modified: datetime | None) -> Kept:
+        """Tell what is pending. Killed after that it is told again as it was, and not the next content under its
+        revision, which the hub would refuse."""
+        await self._publish(Submit if request.revision == 1 else Amend, request, modified)
+        kept = msgspec.structs.replace(kept, content=mapper.content(request), revision=request.revision, pending=None)
+        await self._memory.keep(order, kept)
         return kept
 
     async def _refunds(self, order: Order, kept: Kept) -> Kept:
@@ -281,8 +292,11 @@ class Orders:
     async def _gone(self, number: int, kept: Kept | None, modified: datetime | None) -> None:
         """The order came to nothing in the shop."""
         await self._memory.settle(f"order-{number}")
-        if kept is None or kept.gone:
+        kept = kept or Kept()
+        if kept.gone:
             return
+        if kept.pending is not None:
+            kept = await self._told(number, kept, kept.pending, modified)
         if kept.revision:
             await self._cancel(mapper.source_id(number, kept.generation), "cancelled in the shop")
         await self._memory.keep(
@@ -347,9 +361,14 @@ class Orders:
         made = mapper.cancel(own_id, note, source=self.source, actor=self._context.name, now=self._context.clock())
         await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
 
-    async def _complain(self, order: Order, problem: Unmappable) -> None:
+    async def _complain(self, order: Order, problem: Rejected | UnknownPayload) -> None:
         told = keeping.problem_of(
-            order.id, order.number, str(problem), problem.fa, self._context.clock(), sku=problem.sku
+            order.id,
+            order.number,
+            str(problem),
+            problem.fa,
+            self._context.clock(),
+            sku=problem.sku if isinstance(problem, Unmappable) else None,
         )
         if await self._memory.complain(told):
             self._context.logger.warning("order %s waits for a person: %s", order.number, problem)

@@ -149,17 +149,18 @@ class Stock:
         sellable: dict[str, Decimal] = {}
         for row in rows:
             sellable[row.product] = sellable.get(row.product, Decimal(0)) + row.quantity
-        return {
-            sku: self._change(items[sku], products.get(code), sellable.get(code, Decimal(0)))
-            for sku, code in codes.items()
-        }
+        return {sku: self._change(items[sku], products.get(code), sellable.get(code)) for sku, code in codes.items()}
 
-    def _change(self, item: Item, product: OurProduct | None, sellable: Decimal) -> SoldChange | None:
-        """What the shop has to be told of one thing; None if nothing."""
+    def _change(self, item: Item, product: OurProduct | None, sellable: Decimal | None) -> SoldChange | None:
+        """What the shop has to be told of one thing; None if nothing.
+
+        Of what no warehouse of ours ever had nothing is told: the books may not have been read yet, and a shop without
+        goods sells none.
+        """
         if product is None:
             return None
         change = SoldChange(id=item.id)
-        if self._spec.push_stock and product.stocked:
+        if self._spec.push_stock and product.stocked and sellable is not None:
             left = max((sellable - self._spec.stock_reserve).quantize(Decimal(1), ROUND_FLOOR), Decimal(0))
             if not product.active:
                 left = Decimal(0)

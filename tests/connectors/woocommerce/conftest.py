@@ -9,6 +9,8 @@ import pytest
 from connectors.woocommerce.client import Client
 from connectors.woocommerce.simulator import WooCommerceSimulator
 from schemas.secret import Secret
+from tests.connectors.conftest import Surroundings
+from tests.connectors.woocommerce.world import World, hub_around
 
 FIXTURES = Path(__file__).parent / "fixtures"
 KEY, SECRET = "ck_simulated", "cs_simulated"
@@ -47,3 +49,10 @@ async def client(shop: WooCommerceSimulator, clock: Clock) -> AsyncIterator[Clie
 def client_of(shop: WooCommerceSimulator, clock: Clock, **more: object) -> Client:
     """A client with the shop's own key; ``more`` as the client takes it."""
     return Client(shop.url, Secret(KEY), Secret(SECRET), **{"clock": clock, **more})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def world(around: Surroundings) -> AsyncIterator[World]:
+    """A whole hub around a shop of the present."""
+    async with WooCommerceSimulator() as simulator, hub_around(around, simulator) as hub:
+        yield hub
