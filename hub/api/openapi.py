@@ -13,6 +13,7 @@ from hub.api.parameters import Parameter
 from hub.api.problems import KINDS, ProblemDetails
 from hub.api.routes import ROUTES
 from hub.api.routing import Body, Reply, Route
+from hub.api.webhooks import Ping
 from hub.api.written import SCHEMAS
 from schemas.events import DocumentEvent
 
@@ -22,12 +23,15 @@ _PATH_DESCRIPTIONS = {
     "id": "The document's id, as answered when it was accepted.",
     "code": "The account's code.",
     "file": "The file's name.",
+    "webhook": "The webhook's id.",
+    "delivery": "The delivery's id.",
     "instance": "The connector's name in the configuration.",
 }
 _TAGS = {
     "documents": "Documents: sent, found, followed.",
     "commands": "What may be asked of a document.",
     "live": "Events as they happen.",
+    "webhooks": "Outbound webhooks: being told of changes.",
     "master data": "What the books say.",
     "keys": "API keys.",
     "operation": "For those who run the hub, and the status page.",
@@ -47,6 +51,38 @@ problem+json (RFC 9457) with its sentences in English and in Persian.
 مبلغ‌ها ریال و بدون اعشار است، تاریخ‌ها جلالی یا میلادی پذیرفته می‌شود و خطاها به فارسی و انگلیسی است.
 """
 
+_WEBHOOK: dict[str, Any] = {
+    "operationId": "documentEvent",
+    "tags": ["webhooks"],
+    "summary": "What subscribers are sent",
+    "description": "A document's event, as it stands in Kafka; `webhook.ping` for a test. Signed as the Standard "
+    "Webhooks specification (standardwebhooks.com) has it. A document's events come in their order, at least once: "
+    "drop a `webhook-id` that was seen. Any 2xx is success; 410 ends the subscription; 429 and 503 are waited for as "
+    "Retry-After says; redirects aren't followed.",
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in {
+            "webhook-id": "The event's id, the same at every attempt.",
+            "webhook-timestamp": "When this attempt was made, in seconds since 1970. Refuse what is minutes old.",
+            "webhook-signature": "`v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, by the bytes the "
+            "secret has in base64 after `whsec_`. Two, parted by a space, while the secret is being changed.",
+        }.items()
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [{"$ref": _REF.format(name="DocumentEvent")}, {"$ref": _REF.format(name="Ping")}]}
+            }
+        },
+    },
+    "responses": {
+        "2XX": {"description": "It was taken."},
+        "410": {"description": "Nothing is wanted any more: the webhook is set inactive."},
+        "default": {"description": "It is sent again later."},
+    },
+}
+
 
 def document(more: Sequence[Route] = ()) -> dict[str, Any]:
     """The document, with the routes of connectors as ``more``. Deterministic: the same code gives the same text."""
@@ -63,6 +99,7 @@ def document(more: Sequence[Route] = ()) -> dict[str, Any]:
         },
         "tags": [{"name": name, "description": text} for name, text in _tags(more).items()],
         "paths": _paths(routes),
+        "webhooks": {"documentEvent": {"post": _WEBHOOK}},
         "components": {
             "schemas": dict(sorted({**components, **SCHEMAS}.items())),
             "securitySchemes": {
@@ -84,7 +121,7 @@ def _tags(more: Sequence[Route]) -> dict[str, str]:
 
 
 def _structs(routes: Iterable[Route]) -> list[Any]:
-    found = {ProblemDetails: None, DocumentEvent: None}
+    found = {ProblemDetails: None, DocumentEvent: None, Ping: None}
     for route in routes:
         found.update(dict.fromkeys(route.body.structs if route.body else ()))
         for reply in route.replies:
@@ -188,7 +225,8 @@ def _responses(route: Route) -> dict[str, Any]:
             headers |= {name: _header(text) for name, text in _RATE_HEADERS.items()}
         if headers:
             response.setdefault("headers", {}).update(headers)
-        response.setdefault("content", {})[reply.media] = _media(reply)
+        if reply.media:
+            response.setdefault("content", {})[reply.media] = _media(reply)
     by_status: dict[int, list[str]] = defaultdict(list)
     for kind in _problem_kinds(route):
         by_status[KINDS[kind].status].append(kind)

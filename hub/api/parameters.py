@@ -68,9 +68,9 @@ def read_query(query: MultiMapping[str], parameters: Sequence[Parameter]) -> dic
     return values
 
 
-def shown(value: str) -> str:
+def shown(value: str, length: int = 40) -> str:
     """What was sent, as an error may quote it: short and printable."""
-    short = value if len(value) <= 40 else f"{value[:40]}…"
+    short = value if len(value) <= length else f"{value[:length]}…"
     return "".join(character if character.isprintable() else "\ufffd" for character in short)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from hub.api import bodies, commands, documents, health, intake, live, masters, pages
+from hub.api import bodies, commands, documents, health, intake, live, masters, pages, webhook_routes
 from hub.api.answers import (
     Acceptance,
     AccountAnswer,
@@ -289,6 +289,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="accounts:read",
         problems=("not-found",),
     ),
+    *webhook_routes.ROUTES,
     Route(
         "GET",
         "/v1/me",

@@ -42,7 +42,8 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One answer a route gives. ``body`` is its struct, or several, one of which it is; None: text."""
+    """One answer a route gives. ``body`` is its struct, or several, one of which it is; None: text. An empty
+    ``media``: there is no body."""
 
     status: int
     description: str

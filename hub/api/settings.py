@@ -16,6 +16,8 @@ class ApiSettings(msgspec.Struct, frozen=True):
     """The status page, its feed and the documents it shows may be read without a key."""
     public_per_minute: int = 600
     """Requests a minute from one address without a key, where that is allowed."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Hosts that outbound webhooks may call though they are private, and without TLS."""
     receiver_per_minute: int = 6_000
     """Requests a minute from one address to connectors that admit their callers themselves."""
     default_wait_seconds: float = 10.0

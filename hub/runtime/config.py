@@ -236,6 +236,58 @@ class StreamsSettings(msgspec.Struct, frozen=True):
     ] = 1
 
 
+class WebhooksSettings(msgspec.Struct, frozen=True):
+    """Outbound webhooks: how outside systems that subscribed are told of changes of their documents."""
+
+    trusted_hosts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Meta(
+                    pattern=r"\A[a-z0-9.:_-]+\Z",
+                    extra={
+                        "expected": (
+                            "a host's name in small letters, or its address",
+                            "نام میزبان با حروف کوچک، یا نشانی آن",
+                        )
+                    },
+                ),
+            ],
+            ...,
+        ],
+        Meta(
+            description="Hosts (names or addresses, as in the URL) that webhooks may call though their addresses are "
+            "private, and by http. All others must be public and https.",
+            examples=[("erp.internal", "192.168.1.20")],
+        ),
+    ] = ()
+    retries: Annotated[
+        tuple[timedelta, ...],
+        Meta(
+            description="How long after each failure the next attempt is made; after the last a delivery is given up.",
+            examples=[("5s", "30s", "2m", "10m", "1h", "3h", "6h", "12h", "24h")],
+            min_length=1,
+            max_length=20,
+        ),
+    ] = (
+        timedelta(seconds=5),
+        timedelta(seconds=30),
+        timedelta(minutes=2),
+        timedelta(minutes=10),
+        timedelta(hours=1),
+        timedelta(hours=3),
+        timedelta(hours=6),
+        timedelta(hours=12),
+        timedelta(hours=24),
+    )
+    timeout: Annotated[
+        timedelta, Meta(description="How long a receiver may take to answer, in all.", examples=["15s"])
+    ] = timedelta(seconds=15)
+    keep: Annotated[timedelta, Meta(description="How long the log of deliveries is kept.", examples=["30d"])] = (
+        timedelta(days=30)
+    )
+
+
 class TaxRateSettings(msgspec.Struct, frozen=True):
     """The general rates from a day on, in percent."""
 
@@ -361,6 +413,7 @@ class Sections(msgspec.Struct, frozen=True):
     postgres: PostgresSettings = PostgresSettings()
     api: ApiSettings = ApiSettings()
     streams: StreamsSettings = StreamsSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     rules: RulesSettings = RulesSettings()
     policies: dict[str, PolicySettings] = {}
     log: LogSettings = LogSettings()

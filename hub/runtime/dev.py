@@ -56,6 +56,7 @@ _LOADING, _LOADED = "loading", "loaded"
 _READY_SECONDS = 90.0
 _LOOK_SECONDS = 0.05
 _SHOWN_AT_FIRST = 10
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def dev(config: Config, args: Namespace) -> int:
@@ -281,6 +282,8 @@ class _Dev:
         environment = {"PEYVAND_API_PORT": str(self._port), VARIABLE: str(self._data.path)}
         if _is_loopback(self._host):
             environment["PEYVAND_API_PUBLIC_STATUS"] = "true"
+            trusted = (*self._config.webhooks.trusted_hosts, *_LOOPBACK)
+            environment["PEYVAND_WEBHOOKS_TRUSTED_HOSTS"] = ",".join(dict.fromkeys(trusted))
         if self._config.kafka.embedded:
             environment |= {
                 "PEYVAND_KAFKA_BOOTSTRAP": kafka.bootstrap,
@@ -426,7 +429,7 @@ def _api_port(host: str, port: int, data: DataDirectory) -> int:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("127.0.0.1", "::1", "localhost")
+    return host in _LOOPBACK
 
 
 def _reachable(host: str) -> str:

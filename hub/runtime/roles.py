@@ -1,4 +1,5 @@
-"""One role to a process, as many copies of each as wanted: ``hub streams``, ``hub api``, ``hub connectors``.
+"""One role to a process, as many copies of each as wanted: ``hub streams``, ``hub api``, ``hub connectors``,
+``hub deliver``.
 
 A role waits for Kafka and PostgreSQL, works until SIGTERM or SIGINT, and stops in good order within
 :data:`STOP_SECONDS`; else the process ends hard, which replays and loses nothing.
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 20.0
 REPORT_SECONDS = 5.0
+LEASE_MARGIN = timedelta(seconds=45)
+"""How much longer a delivery stays with a sender than its request may take."""
 WATCH_EVERY = timedelta(seconds=0.25)
 """How often ``--watch`` looks: someone waits for it."""
 
@@ -121,6 +124,28 @@ async def _decide(around: Surroundings) -> None:
         ) from error
 
 
+def deliver(config: Config, _args: Namespace) -> int:
+    """Send webhooks to those who subscribed, until asked to stop."""
+    from hub.webhooks.settings import WebhookSettings
+    from hub.webhooks.worker import Worker
+
+    wanted = config.webhooks
+    settings = WebhookSettings(
+        trusted_hosts=wanted.trusted_hosts,
+        retries=wanted.retries,
+        timeout=wanted.timeout,
+        lease=wanted.timeout + LEASE_MARGIN,
+        keep=wanted.keep,
+    )
+
+    async def send(around: Surroundings) -> None:
+        worker = Worker(around.kafka, around.store, settings)
+        async with reporting(around.store, "deliver", worker.counters):
+            await worker.run(around.stop)
+
+    return run_role("deliver", config, send)
+
+
 async def _serve(around: Surroundings, instances: Sequence["Instance"], data: Path) -> None:
     from hub.api.app import build, serve
     from hub.api.settings import ApiSettings
@@ -133,6 +158,7 @@ async def _serve(around: Surroundings, instances: Sequence["Instance"], data: Pa
         max_body_bytes=config.max_body_bytes,
         max_batch=config.max_batch,
         public_status=config.public_status,
+        trusted_hosts=around.config.webhooks.trusted_hosts,
     )
     async with publishing(around.kafka) as producer:
         connectors = receivers(instances, producer, around.kafka, around.store, data)

@@ -31,3 +31,4 @@ def role_programs(
         yield program(f"streams-{number}", "streams")
     yield program("api", "api", *api)
     yield program("connectors", "connectors", *connectors)
+    yield program("deliver", "deliver")

@@ -16,9 +16,11 @@ SCOPES = (
     "stock:read",
     "accounts:read",
     "live:read",
+    "webhooks:manage",
     "admin",
 )
-"""What a key may do: send documents and commands, read them, approve and refuse, stock, credit, the feed, all."""
+"""What a key may do: send documents and commands, read them, approve and refuse, stock, credit, the feed, subscribe to
+changes, all."""
 
 _PREFIX = "pvd_"
 

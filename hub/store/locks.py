@@ -51,10 +51,10 @@ from (
     order by b.count nulls first
 ) w cross join lateral (
     select d.id from webhook_deliveries d
-    where d.webhook_id = w.id and d.status = 'pending' and d.due_at <= now() and not exists (
-        select from webhook_deliveries before
-        where before.webhook_id = d.webhook_id and before.document_id = d.document_id and before.status = 'pending'
-            and before.id < d.id
+    where d.webhook_id = w.id and d.status = 'pending' and d.due_at <= now() and d.id = (
+        select first.id from webhook_deliveries first
+        where first.webhook_id = d.webhook_id and first.document_id = d.document_id and first.status = 'pending'
+        order by first.id limit 1
     )
     order by d.due_at, d.id limit greatest(w.room, 0) for update of d skip locked
 ) due

@@ -218,6 +218,13 @@ class Disabled(NamedTuple):
     why: str
 
 
+class Backlog(NamedTuple):
+    """What waits for one webhook."""
+
+    waiting: int
+    given_up: int
+
+
 class Delivery(NamedTuple):
     """One row of the log."""
 
@@ -450,8 +457,7 @@ async def delivery(store: Store, webhook: UUID, id_: int) -> Delivery | None:
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:
-    *fields, tries = row
-    return Delivery(*fields, _tries.decode(tries))
+    return Delivery(*row)._replace(tries=_tries.decode(row[-1]))
 
 
 async def redeliver(store: Store, webhook: UUID, id_: int) -> bool:
@@ -468,6 +474,17 @@ async def waiting(store: Store) -> int:
             "where d.status = 'pending' and w.active"
         )
     return count
+
+
+async def backlogs(store: Store) -> dict[UUID, Backlog]:
+    """What waits for each webhook, and what of the log was given up; webhooks without either are left out."""
+    async with store.connection() as connection:
+        rows = await connection.fetch(
+            "select webhook_id, count(*) filter (where status = 'pending'), "
+            "count(*) filter (where status = 'given_up') "
+            "from webhook_deliveries where status in ('pending', 'given_up') group by webhook_id"
+        )
+    return {row[0]: Backlog(row[1], row[2]) for row in rows}
 
 
 async def prune(store: Store, age: timedelta, limit: int = 5_000) -> int:

@@ -1,8 +1,8 @@
 """Calling receivers: the only I/O with the outside here. Whatever happens comes back as an :class:`Answer`.
 
 A receiver's address is somebody else's text, so the address that is really connected to decides, whatever its name
-resolved to a moment before: unless its host is trusted, it must be public. No redirect is followed, no proxy or cookie is
-used, and of an answer only the beginning is read.
+resolved to a moment before: unless its host is trusted, it must be public. No redirect is followed, no proxy or cookie
+is used, and of an answer only the beginning is read.
 """
 
 import asyncio
@@ -126,5 +126,3 @@ def _retry_after(text: str) -> timedelta | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(at - utc_now(), timedelta())
-
-

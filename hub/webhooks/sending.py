@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp.abc import AbstractResolver
@@ -26,7 +26,7 @@ _ASKS_TO_WAIT = (429, 503)
 
 logger = logging.getLogger(__name__)
 
-_Task = asyncio.Task[Finished | None]
+_Task = asyncio.Task[Finished]
 
 
 class Sender:
@@ -48,7 +48,10 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled; what is under way then is given back."""
         pause = 0.0
-        async with Client(self._settings.trusted_hosts, self._settings.timeout, self._resolver) as client, self._tidied():
+        async with (
+            Client(self._settings.trusted_hosts, self._settings.timeout, self._resolver) as client,
+            self._tidied(),
+        ):
             while True:
                 try:
                     await self._write_down()
@@ -133,9 +136,7 @@ class Sender:
             why = "the event isn't kept any more, so it can't be sent"
             return Finished(delivery, Try(at, 0, error=why), succeeded=False)
         secrets = [delivery.secret, *([delivery.old_secret] if delivery.old_secret else [])]
-        answer = await client.post(
-            delivery.url, delivery.body, headers(delivery.event_id, at, delivery.body, secrets)
-        )
+        answer = await client.post(delivery.url, delivery.body, headers(delivery.event_id, at, delivery.body, secrets))
         made = Try(at, answer.milliseconds, answer.status, answer.excerpt, answer.error)
         return self._judged(delivery, answer, made)
 

@@ -27,7 +27,10 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set. Raises what ended the work before."""
-        tasks = [asyncio.create_task(self._taker.run(), name="take"), asyncio.create_task(self._sender.run(), name="send")]
+        tasks = [
+            asyncio.create_task(self._taker.run(), name="take"),
+            asyncio.create_task(self._sender.run(), name="send"),
+        ]
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -34,7 +34,7 @@ every_role = pytest.mark.parametrize("name", ROLES)
 
 def test_the_services_are_those_that_production_has() -> None:
     assert list(KAFKA) == ["kafka-1", "kafka-2", "kafka-3"]
-    assert set(ROLES) == {"api", "streams", "connectors"}
+    assert set(ROLES) == {"api", "streams", "connectors", "deliver"}
     assert set(ONCE) == {"migrate", "topics"}
     assert set(SERVICES) == {*KAFKA, *HUB, "postgres"}
 
@@ -62,6 +62,7 @@ def test_the_roles_run_what_they_are_called() -> None:
         "api": "api",
         "streams": "streams",
         "connectors": "connectors",
+        "deliver": "deliver",
     }
 
 

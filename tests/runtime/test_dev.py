@@ -87,7 +87,17 @@ def in_books(hub: HubDev, query: str, instance: str = "books") -> list[tuple[Any
 
 async def test_run_json_tells_scripts_everything_and_only_its_owner(hub: HubDev) -> None:
     assert set(hub.run) == {"address", "api_key", "kafka", "postgres", "pids", "started_at", "version"}
-    processes = {"hub", "kafka", "postgres", "hesabgar-books", "hesabgar-branch1", "streams-1", "api", "connectors"}
+    processes = {
+        "hub",
+        "kafka",
+        "postgres",
+        "hesabgar-books",
+        "hesabgar-branch1",
+        "streams-1",
+        "api",
+        "connectors",
+        "deliver",
+    }
     assert processes == set(hub.run["pids"])
     for secret in ("run.json", "demo.key"):
         assert stat.S_IMODE((hub.data / secret).stat().st_mode) == 0o600
@@ -298,7 +308,7 @@ async def test_servers_that_the_configuration_names_are_used_and_without_books_n
     try:
         await hub.start("--no-books")
         assert (hub.run["kafka"], hub.run["postgres"]) == (kafka.bootstrap, database)
-        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors", "deliver"}
         assert not {"kafka", "postgres", "hesabgar"} & {path.name for path in hub.data.iterdir()}
         assert hub.get("/v1/accounts/212010006").body["credit"]["instant"] == GOLDEN["credit"]["instant_credit"]
         done = {path.name for path in (hub.data / "sample" / "done").iterdir()}
@@ -352,7 +362,7 @@ async def test_no_sample_order_gets_into_books_that_the_configuration_names(
     )
     try:
         await hub.start()
-        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors"}
+        assert set(hub.run["pids"]) == {"hub", "streams-1", "api", "connectors", "deliver"}
         assert documents(hub) == {}
         assert await hub.end(signal.SIGTERM) == 0
     finally:

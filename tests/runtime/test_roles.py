@@ -144,17 +144,17 @@ async def test_each_role_works_in_a_process_of_its_own_and_leaves_in_good_order(
     start: Starter, servers: dict[str, str], store: Store, tmp_path: Path
 ) -> None:
     token = await key_and_goods(store)
-    roles = [start(role, **servers) for role in ("streams", "api", "connectors")]
+    roles = [start(role, **servers) for role in ("streams", "api", "connectors", "deliver")]
 
     async def all_report() -> bool:
-        return await roles_at_work(store) == {"streams", "api", "connectors"}
+        return await roles_at_work(store) == {"streams", "api", "connectors", "deliver"}
 
     await eventually(all_report, 60)
     status, answer = await asyncio.to_thread(send, servers, token)
     assert (status, answer["status"]) == (200, "cleared")
 
     assert run_hub("health", "--here", **servers).returncode == 0
-    assert [await role.stop() for role in roles] == [0, 0, 0]
+    assert [await role.stop() for role in roles] == [0, 0, 0, 0]
     assert all("has stopped in good order" in role.output for role in roles)
     assert await roles_at_work(store) == set()
     assert run_hub("health", "--here", **servers).returncode == 1
@@ -184,6 +184,7 @@ async def test_hub_run_makes_an_empty_database_ready_and_runs_all_roles(
                 return sorted(worker.role for worker in await progress.workers(store)) == [
                     "api",
                     "connectors",
+                    "deliver",
                     "streams",
                     "streams",
                 ]
@@ -194,15 +195,15 @@ async def test_hub_run_makes_an_empty_database_ready_and_runs_all_roles(
         finally:
             await store.close()
         children = psutil.Process(hub.process.pid).children()
-        assert len(children) == 4
+        assert len(children) == 5
         assert await hub.stop() == 0
         assert all([await has_gone(child) for child in children])
-        assert hub.output.count("has stopped in good order") == 4
+        assert hub.output.count("has stopped in good order") == 5
     finally:
         await execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.parametrize("role", ["streams", "api", "connectors"])
+@pytest.mark.parametrize("role", ["streams", "api", "connectors", "deliver"])
 async def test_a_role_waits_for_kafka_says_so_and_can_be_stopped_meanwhile(
     start: Starter, servers: dict[str, str], role: str
 ) -> None:
@@ -259,7 +260,7 @@ async def test_a_port_in_use_is_told_by_the_api_role(servers: dict[str, str]) ->
     assert "PEYVAND_API_PORT" in said
 
 
-@pytest.mark.parametrize("command", ["streams", "api", "connectors", "run"])
+@pytest.mark.parametrize("command", ["streams", "api", "connectors", "deliver", "run"])
 def test_without_servers_it_says_which_are_to_be_named(command: str, tmp_path: Path) -> None:
     said = said_in_one_sentence(run_hub(command, PEYVAND_DATA=str(tmp_path)))
     assert "bootstrap is configured" in said

@@ -174,6 +174,14 @@ RUN: Final = Group(
             examples=("hub connectors", "hub connectors files.branch-karaj"),
             details=_ROLE,
         ),
+        Command(
+            "deliver",
+            "Send webhooks to the outside systems that subscribed; as many copies as wanted",
+            "ارسال وب‌هوک به سامانه‌هایی که مشترک شده‌اند",
+            "hub.runtime.roles:deliver",
+            examples=("hub deliver",),
+            details=_ROLE,
+        ),
     ),
 )
 
@@ -411,6 +419,14 @@ SET_UP: Final = Group(
             examples=("hub key revoke shop",),
         ),
         Command(
+            "webhooks list",
+            "List who is told of changes by webhook, and how that goes",
+            "فهرست مشترکان وب‌هوک و وضعیت ارسال",
+            f"{_HERE}.webhooks:list_webhooks",
+            examples=("hub webhooks list",),
+            details="Outside systems subscribe through the API (docs/webhooks.md), which has the log of each delivery.",
+        ),
+        Command(
             "docs",
             "Write the reference: configuration, messages, API, reasons, commands",
             "نوشتن مستندات مرجع",
@@ -630,6 +646,7 @@ FAMILIES: Final[dict[str, str]] = {
     "topics": "the Kafka topics",
     "key": "the keys outside systems use the API with",
     "dead-letters": "messages nobody could handle",
+    "webhooks": "who is told of changes",
     "hesabgar": "the books",
     "simulate": "outside systems played on this machine",
 }
