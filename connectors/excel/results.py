@@ -30,6 +30,9 @@ _RED: Final = {"bg_color": "#FFC7CE", "font_color": "#9C0006"}
 _AMBER: Final = {"bg_color": "#FFEB9C", "font_color": "#7F6000"}
 _GREEN: Final = {"bg_color": "#C6EFCE", "font_color": "#006100"}
 HEADING: Final = {"bold": True, "bg_color": "#1F4E78", "font_color": "#FFFFFF", "border": 1, "text_wrap": True}
+_FA: Final = {"reading_order": 2, "align": "right"}
+_EN: Final = {"reading_order": 1, "align": "left"}
+_LINE_POINTS: Final = 15
 _BAD: Final = frozenset({State.REJECTED, State.POST_FAILED, State.CANCELLED, State.EXPIRED})
 _WAITING: Final = frozenset({State.HELD, State.BACKORDERED})
 _ILLEGAL: Final = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
@@ -114,7 +117,7 @@ class _Writer:
         self._out = out
         self._formats = {
             name: out.add_format({**look, "text_wrap": True, "valign": "top"})
-            for name, look in (("red", _RED), ("amber", _AMBER), ("green", _GREEN), ("plain", {}))
+            for name, look in (("red", _RED), ("amber", _AMBER), ("green", _GREEN), ("fa", _FA), ("en", _EN))
         }
         self._heading = out.add_format(HEADING)
         self._names: set[str] = set()
@@ -127,7 +130,7 @@ class _Writer:
         after = max(column for column, field in table.fields.items() if field)
         page.set_column(0, after - 1, 16)
         page.set_column(after, after + 1, 20)
-        page.set_column(after + 2, after + 2, 80)
+        page.set_column(after + 2, after + 3, 70)
         by_row = {verdict.first: verdict for verdict in verdicts}
         current: Verdict | None = None
         told: Mapping[str, list[Complaint]] = {}
@@ -186,8 +189,11 @@ class _Writer:
         page.write_string(row - 1, after, state, self._formats[look])
         page.write_string(row - 1, after + 1, verdict.number)
         here = [each for each in verdict.complaints if _row_of(each.cell) == row]
-        why = " | ".join(f"{each.cell}: {each.reason.fa} — {each.reason.en}" for each in here)
-        page.write_string(row - 1, after + 2, why[:_MAX_TEXT], self._formats["plain"])
+        for column, language in ((after + 2, "fa"), (after + 3, "en")):
+            why = "\n".join(f"{each.cell}: {getattr(each.reason, language)}" for each in here)
+            page.write_string(row - 1, column, why[:_MAX_TEXT], self._formats[language])
+        if len(here) > 1:
+            page.set_row(row - 1, _LINE_POINTS * len(here))
 
 
 def _state(verdict: Verdict) -> tuple[str, str]:

@@ -34,7 +34,8 @@ STATES: Final[dict[State, str]] = {
 RESULT: Final = "نتیجه"
 NUMBER: Final = "شماره ثبت"
 WHY: Final = "دلیل"
-RESULT_COLUMNS: Final = (RESULT, NUMBER, WHY)
+WHY_EN: Final = "Why"
+RESULT_COLUMNS: Final = (RESULT, NUMBER, WHY, WHY_EN)
 """What a result workbook adds; passed over when it is mended and sent back."""
 
 _PASSED_OVER: Final = frozenset(spelling(name) for name in RESULT_COLUMNS)

@@ -153,7 +153,7 @@ async def test_nothing_is_imported_twice(desk: Desk) -> None:
         assert (again["known"], again["id"], again["phase"]) == (True, first["id"], "done")
         other, result = await desk.imported(books.invoices(desk.row("1"), desk.row("2")))
         assert (other["documents"], other["repeated"]) == (2, 1)
-        assert "came before with the same content" in table(result)[1][10]
+        assert "came before with the same content" in table(result)[1][11]
         changed, result = await desk.imported(books.invoices(desk.row("1", quantity=9)))
     assert changed["states"] == {"refused": 1}
     assert changed["problems"][0]["code"] == "content_conflict"
