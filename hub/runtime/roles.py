@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 20.0
 REPORT_SECONDS = 5.0
-LEASE_MARGIN = timedelta(seconds=45)
-"""How much longer a delivery stays with a sender than its request may take."""
+LEASE_MARGIN = timedelta(seconds=2)
+"""How much longer a delivery stays with a sender than two of its requests may take: one, and writing down its end."""
 WATCH_EVERY = timedelta(seconds=0.25)
 """How often ``--watch`` looks: someone waits for it."""
 
@@ -134,7 +134,7 @@ def deliver(config: Config, _args: Namespace) -> int:
         trusted_hosts=wanted.trusted_hosts,
         retries=wanted.retries,
         timeout=wanted.timeout,
-        lease=wanted.timeout + LEASE_MARGIN,
+        lease=2 * wanted.timeout + LEASE_MARGIN,
         keep=wanted.keep,
     )
 

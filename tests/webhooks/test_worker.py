@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from hub.bus.consumer import Consumer
 from hub.bus.producer import Outgoing, Producer
@@ -25,7 +26,46 @@ from hub.webhooks.worker import Worker
 from schemas import codec, topics
 from schemas.events import DocumentEvent
 from tests.conftest import KafkaServer
-from tests.webhooks.world import SECRET, Receiver, all_done, decided, event_of, happened, settings, subscribed, until
+from tests.webhooks.world import (
+    SECONDS,
+    SECRET,
+    Got,
+    Receiver,
+    all_done,
+    decided,
+    event_of,
+    happened,
+    settings,
+    subscribed,
+    until,
+)
+
+
+@asynccontextmanager
+async def process(cluster: Kafka, database: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``hub deliver``, killed on leaving."""
+    servers = {
+        "PEYVAND_KAFKA_BOOTSTRAP": cluster.bootstrap,
+        "PEYVAND_KAFKA_REPLICATION": "1",
+        "PEYVAND_KAFKA_MIN_ISR": "1",
+        "PEYVAND_COMPANY_PREFIX": cluster.prefix,
+        "PEYVAND_POSTGRES_DSN": database,
+        "PEYVAND_WEBHOOKS_TRUSTED_HOSTS": "127.0.0.1",
+        "PEYVAND_WEBHOOKS_TIMEOUT": "1s",
+    }
+    with log.open("ab") as errors:
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "hub.runtime", "deliver"),
+            cwd=log.parent,
+            env={**os.environ, **servers},
+            stderr=errors,
+        )
+    try:
+        yield program
+    finally:
+        if program.returncode is None:
+            program.kill()
+        await program.wait()
 
 
 @pytest.fixture
@@ -104,6 +144,34 @@ async def test_killed_between_store_and_acknowledgement_nothing_is_lost_or_queue
         await until(lambda: all_done(store))
     assert len(await webhooks.deliveries(store, webhook.id, limit=50)) == 10
     assert len({got.headers["webhook-id"] for got in receiver.got}) == len(receiver.got) == 10
+
+
+async def test_a_process_killed_at_work_loses_nothing_and_keeps_the_order(
+    cluster: Kafka, store: Store, database: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    await subscribed(store, receiver.url)
+    events = [event_of("shop", f"{name}", step) for step in (1, 2, 3) for name in range(60)]
+    enough = asyncio.Event()
+
+    async def answer(_: Got) -> web.Response:
+        if len(receiver.got) > 40:
+            enough.set()  # those that come now are under way when it is killed
+            await asyncio.sleep(0.05)
+        return web.Response()
+
+    receiver.answer = answer
+    log = tmp_path / "deliver.log"
+    async with process(cluster, database, log):
+        await published(cluster, store, events)
+        await asyncio.wait_for(enough.wait(), SECONDS)
+    assert not await all_done(store)
+    async with process(cluster, database, log):
+        await until(lambda: len({got.headers["webhook-id"] for got in receiver.got}) == len(events))
+        await until(lambda: all_done(store))
+    for name in range(60):
+        steps = [got.event["step"] for got in receiver.got if got.event["source_id"] == f"{name}"]
+        assert steps == sorted(steps), "what comes again is what was under way, and nothing behind it overtook it"
+    assert b"Traceback" not in log.read_bytes()
 
 
 async def test_two_processes_share_it(cluster: Kafka, store: Store, receiver: Receiver) -> None:
