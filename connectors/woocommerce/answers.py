@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
-from connectors.base import Context, Outage, UnknownPayload
+from connectors.base import Context, Outage, Unauthorised, UnknownPayload
 from connectors.woocommerce import mapper
 from connectors.woocommerce.client import Client, Refused
 from connectors.woocommerce.kept import Memory, Problem
+from connectors.woocommerce.orders import Orders
 from connectors.woocommerce.payloads import MetaChange, OrderChange
 from connectors.woocommerce.spec import Spec
 from schemas.documents import Document, State
@@ -27,9 +28,9 @@ class Answers:
     """One shop's."""
 
     def __init__(
-        self, source: str, spec: Spec, context: Context, client: Client, memory: Memory, shop: Outage, bus: Outage
+        self, orders: Orders, spec: Spec, context: Context, client: Client, memory: Memory, shop: Outage, bus: Outage
     ) -> None:
-        self._source = source
+        self._orders = orders
         self._spec = spec
         self._context = context
         self._client = client
@@ -41,7 +42,7 @@ class Answers:
         """Until cancelled."""
 
         def wanted(_type: str, source: str, _kind: str) -> bool:
-            return source == self._source
+            return source == self._orders.source
 
         async with self._context.events.documents("answers", wanted) as reader:
             while True:
@@ -83,7 +84,7 @@ class Answers:
         change = OrderChange(status=status, meta_data=tuple(MetaChange(key=key, value=values[key]) for key in values))
         try:
             await self._shop.waited_out(lambda: self._client.change_order(number, change))
-        except (Refused, UnknownPayload) as error:
+        except (Refused, Unauthorised, UnknownPayload) as error:
             self._context.logger.warning("order %d isn't told that it is %s: %s", number, document.state, error)
-        if posted and (kept := await self._memory.order(number)) is not None:
-            await self._memory.keep(number, msgspec.structs.replace(kept, settled=True))
+        if posted:
+            await self._orders.settle(number)

@@ -29,7 +29,7 @@ class Connector(base.Connector[Spec]):
         self.orders = Orders(spec, context, self.client, self._memory, shop, hub)
         self.stock = Stock(spec, context, self.client, self._memory, shop, hub)
         self._hooks = Hooks(spec, context, self.client, self.orders, shop)
-        self._answers = Answers(self.orders.source, spec, context, self.client, self._memory, shop, hub)
+        self._answers = Answers(self.orders, spec, context, self.client, self._memory, shop, hub)
         self._exceptions = 0
 
     async def check(self) -> None:

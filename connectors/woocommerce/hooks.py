@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from connectors.base import Context, Outage, Rejected
+from connectors.base import Context, Outage, Rejected, Unauthorised
 from connectors.woocommerce.client import Client
 from connectors.woocommerce.orders import Orders
 from connectors.woocommerce.payloads import Webhook
@@ -24,14 +24,17 @@ class Hooks:
         self._shop = shop
         self.disabled = 0
         self._signed: set[int] = set()
+        self._looking = Outage("looking after the shop's webhooks", context.logger)
 
     async def run(self) -> None:
         """Look after them until cancelled: every few polls, for what a disabled one lost is found by asking."""
         while True:
             try:
                 await self._shop.waited_out(self._look)
-            except Rejected as refused:
-                self._context.logger.error("the shop's webhooks can't be looked after: %s", refused)
+            except (Rejected, Unauthorised) as refused:  # a key that may only read lets orders in all the same
+                self._looking.down(refused)
+            else:
+                self._looking.up()
             await asyncio.sleep(self._spec.poll.total_seconds() * _LOOK_FACTOR)
 
     async def _look(self) -> None:

@@ -303,6 +303,12 @@ class Orders:
             number, msgspec.structs.replace(kept, modified=modified or kept.modified, gone=True, settled=True)
         )
 
+    async def settle(self, number: int) -> None:
+        """An order is in the books: it isn't compared every night any more."""
+        async with self._one:
+            if (kept := await self._memory.order(number)) is not None:
+                await self._memory.keep(number, msgspec.structs.replace(kept, settled=True))
+
     # --- what is known
 
     async def _products(self, order: Order | Refund) -> dict[str, str]:

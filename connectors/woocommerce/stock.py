@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.base import Context, Outage, Rejected, Sellable, UnknownPayload
+from connectors.base import Context, Outage, Rejected, Sellable, Unauthorised, UnknownPayload
 from connectors.woocommerce import mapper
 from connectors.woocommerce.client import PER_PAGE, Client
 from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
@@ -38,6 +38,7 @@ class Stock:
         self._memory = memory
         self._shop = shop
         self._hub = hub
+        self._telling = Outage("telling the shop of stock and prices", context.logger)
         self.told = 0
         """Products and variations the shop was told of."""
 
@@ -47,8 +48,10 @@ class Stock:
             try:
                 await self._scan_if_due()
                 await self._tell_changed()
-            except Rejected as refused:
-                self._context.logger.error("the shop's stock can't be told: %s", refused)
+            except (Rejected, Unauthorised) as refused:  # a key that may only read lets orders in all the same
+                self._telling.down(refused)
+            else:
+                self._telling.up()
             await asyncio.sleep(self._spec.look.total_seconds())
 
     # --- what the shop has

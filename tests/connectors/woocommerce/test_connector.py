@@ -10,6 +10,7 @@ from connectors.base import Rejected, Unauthorised
 from connectors.woocommerce.connector import Connector
 from connectors.woocommerce.simulator import WooCommerceSimulator
 from connectors.woocommerce.simulator.faults import Fault, FaultKind
+from connectors.woocommerce.simulator.keys import Key, Permissions
 from connectors.woocommerce.simulator.shop import Basket, Customs
 from hub.runtime import connect
 from hub.runtime.connect import StoreRecords
@@ -370,6 +371,22 @@ async def test_a_cancellation_that_comes_too_late_waits_for_a_person(world: Worl
         await world.comes_to(number, lambda it: it.state is State.POSTED)
         world.shop.shop.set_status(number, "cancelled")
         assert "by hand" in (await world.complains(f"refused-{number}"))["en"]
+
+
+async def test_a_key_that_may_only_read_lets_orders_in_and_is_told_of_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with WooCommerceSimulator(keys=[Key("ck_reads", "cs_reads", Permissions.READ)]) as shop:
+        world.shop = shop
+        async with world.connector(stock_reserve=Decimal(1), webhook_url="http://127.0.0.1:9/x"):
+            number = world.order()
+            await world.clears(number)
+            await world.is_posted(number, "1405-79")
+            await world.comes_to(number, lambda it: it.state is State.POSTED)
+            await until(lambda: sum(it.status == 401 and "batch" in it.path for it in shop.ledger.asked) > 2)
+            await world.clears(world.order())
+    assert caplog.text.count("telling the shop of stock and prices is away") == 1
+    assert caplog.text.count("looking after the shop's webhooks is away") == 1
 
 
 # --- check
