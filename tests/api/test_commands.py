@@ -199,17 +199,30 @@ async def test_amending_another_document_is_refused(shop: Shop) -> None:
 
 
 async def test_a_posted_document_is_amended_no_more(shop: Shop) -> None:
-    sent = await shop.send("S")
+    sent = await shop.send("S", kind="sales_invoice")
     await post(shop, sent["document"])
     for answer in (
-        await shop.client.post(f"{sent['location']}/amend", shop.order("S", line={"quantity": 2})),
-        await shop.client.post("/v1/documents", shop.order("S", line={"quantity": 2}, revision=2)),
+        await shop.client.post(
+            f"{sent['location']}/amend", shop.order("S", kind="sales_invoice", line={"quantity": 2})
+        ),
+        await shop.client.post(
+            "/v1/documents", shop.order("S", kind="sales_invoice", line={"quantity": 2}, revision=2)
+        ),
         await shop.client.post(f"{sent['location']}/cancel"),
     ):
         assert answer.status == 409
         assert answer.codes() == {"wrong_state"}
         assert "posted" in answer.body["detail"]
     assert (await shop.client.get(sent["location"])).body["step"] == 2
+
+
+async def test_a_posted_order_is_cancelled_and_not_amended(shop: Shop) -> None:
+    sent = await shop.send("S")
+    await post(shop, sent["document"])
+    amended = await shop.client.post(f"{sent['location']}/amend", shop.order("S", line={"quantity": 2}))
+    assert (amended.status, amended.codes()) == (409, {"wrong_state"})
+    cancelled = await shop.client.post(f"{sent['location']}/cancel{WAIT}")
+    assert (cancelled.status, cancelled.body["status"]) == (200, "cancelled")
 
 
 async def test_an_amendment_in_a_batch_that_is_not_possible(shop: Shop) -> None:
