@@ -365,6 +365,8 @@ class _Dev:
             self._say(line)
         if with_sample:
             self._say(f"Files to take in (CSV, JSON Lines): {self._data.shown}/sample/inbox")
+            if self._outside is not None:
+                self._say(f"Workbooks to take in (Excel): {self._data.shown}/outside/excel/inbox")
             self._say("Try it:")
             self._say(_curl(self._address, token))
         self._say("")

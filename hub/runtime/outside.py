@@ -17,6 +17,7 @@ from hub.runtime.supervisor import Program, python_module
 SHOP: Final = "woocommerce.shop"
 VISITORS: Final = "pocket_cyber.visitors"
 CUSTOMERS: Final = "pocket_cyber.customers"
+OFFICE: Final = "excel.office"
 
 _WAREHOUSE, _SHIPPING, _GROUP = "101", "10001300102", "100008"
 _KEY, _SECRET, _SIGNED = "ck_simulated", "cs_simulated", "whs_simulated"
@@ -35,6 +36,9 @@ class Outside:
     def __init__(self, directory: Path, logs: Path, address: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._logs = logs
+        self.workbooks = directory / "excel"
+        """Where workbooks are left, in its ``inbox``."""
+        (self.workbooks / "inbox").mkdir(parents=True, exist_ok=True)
         self._address = address
         port = choose_port(0, directory / "port", server="The shop's simulator")
         self.shop = Simulated(
@@ -66,6 +70,7 @@ class Outside:
                 "webhook_secret": _SIGNED,
                 "poll": "10s",
             },
+            OFFICE: {"folder": str(self.workbooks.absolute()), "warehouses": [_WAREHOUSE, "102"]},
             VISITORS: {"edition": "visitors", "holders": dict.fromkeys(_HOLDERS, limits)},
             CUSTOMERS: {
                 "edition": "customers",

@@ -32,6 +32,7 @@ from tests.soak.pocket import Pocket
 from tests.soak.shop import Shop
 from tests.soak.site import Site
 from tests.soak.source import Source
+from tests.soak.workbooks import Workbooks
 from tests.soak.world import PLENTIFUL, PRODUCTS, SCARCE, WAREHOUSE, on_hand, stock_up
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ async def test_the_ledgers_of_every_source_of_the_hub_and_of_the_books_agree(
 ) -> None:
     dice = random.Random(seed)
     await stock_up(books, PLENTY, ORDERS // 25)
-    sources: list[Source] = [Api(site), Files(site), Branch(site), Pocket(site), Shop(site)]
+    sources: list[Source] = [Api(site), Files(site), Branch(site), Pocket(site), Shop(site), Workbooks(site)]
     async with AsyncExitStack() as stack:
         wanted = [each for source in sources for each in await source.open(stack)]
         main = instance(spec_of(books, skip_sources=()), "main", "hesabgar")
