@@ -53,10 +53,6 @@ class Taker:
         self.events = 0
         self.deliveries = 0
 
-    def lag(self) -> int:
-        """How many events of Kafka aren't queued yet."""
-        return self._consumer.lag()
-
     async def run(self) -> None:
         """Until cancelled."""
         pause = 0.0
