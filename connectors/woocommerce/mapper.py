@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -147,11 +148,16 @@ def refund_request(refund: Refund, document: DocumentRequest, known: Mapping[str
     )
 
 
+def cancel_id(document: UUID, note: str) -> UUID:
+    """The id of a cancellation."""
+    return ids.command_id(document, "cancel", note)
+
+
 def cancel(own_id: str, note: str, *, source: str, actor: str, now: dt.datetime) -> Cancel:
     """The end of a document that came to nothing in the shop; the same one, however often it is told."""
     document = ids.document_id(source, own_id)
     return Cancel(
-        command_id=ids.command_id(document, "cancel", note),
+        command_id=cancel_id(document, note),
         document_id=document,
         source=source,
         source_id=own_id,

@@ -25,14 +25,18 @@ from schemas import ids
 from schemas.commands import Amend, Submit
 from schemas.deadletters import DeadLetter
 from schemas.documents import DocumentRequest, State
+from schemas.events import COMMAND_REFUSED
 from schemas.pushes import Push
 
 READ_SECONDS: Final = 0.5
-ACCOUNT_SECONDS: Final = 30.0
+DECISION_SECONDS: Final = 30.0
+"""How long the hub may take with what everything else waits for."""
 _LOOK_SECONDS: Final = 0.05
 _CHANGED: Final = "orders"
 _COMPARED: Final = "compared"
 _BEGIN: Final = "begin"
+WITHDRAWN: Final = "cancelled in the shop"
+_ENDED: Final = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 _OPEN: Final = "pending,on-hold,processing"
 _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
 
@@ -208,6 +212,8 @@ class Orders:
     async def _content(self, order: Order, kept: Kept, modified: datetime | None) -> Kept:
         if kept.pending is not None:
             kept = await self._told(order.id, kept, kept.pending, modified)
+        if kept.gone and kept.revision and await self._stands(mapper.source_id(order.id, kept.generation)):
+            kept = msgspec.structs.replace(kept, gone=False)
         fresh = kept.gone or not kept.revision
         generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
         known = Known(await self._products(order), await self._account(order))
@@ -298,10 +304,33 @@ class Orders:
         if kept.pending is not None:
             kept = await self._told(number, kept, kept.pending, modified)
         if kept.revision:
-            await self._cancel(mapper.source_id(number, kept.generation), "cancelled in the shop")
+            await self._cancel(mapper.source_id(number, kept.generation), WITHDRAWN)
         await self._memory.keep(
             number, msgspec.structs.replace(kept, modified=modified or kept.modified, gone=True, settled=True)
         )
+
+    async def _stands(self, own_id: str) -> bool:
+        """Whether a document the shop withdrew is there all the same, for it was in the books by then: an order that
+        comes back is that one, and not sold a second time."""
+        document_id, lookup = ids.document_id(self.source, own_id), self._context.lookup
+        cancel = mapper.cancel_id(document_id, WITHDRAWN)
+
+        async def standing() -> bool | None:
+            document = (await lookup.documents([document_id])).get(document_id)
+            if document is not None and document.state in _ENDED:
+                return False
+            decision = (await lookup.decisions([cancel])).get(cancel)
+            return True if decision is not None and decision.type == COMMAND_REFUSED else None
+
+        deadline = asyncio.get_running_loop().time() + DECISION_SECONDS
+        while (stands := await self._bus.waited_out(standing)) is None:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unmappable(
+                    f"The order came back, and the hub hasn't decided yet that {own_id} was withdrawn: retry it.",
+                    f"سفارش برگشته و هاب هنوز دربارهٔ لغو {own_id} تصمیم نگرفته است؛ دوباره تلاش کنید.",
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
+        return stands
 
     async def settle(self, number: int) -> None:
         """An order is in the books: it isn't compared every night any more."""
@@ -347,7 +376,7 @@ class Orders:
 
     async def _there(self, code: str) -> None:
         """Wait until the hub has an account that was just told."""
-        deadline = asyncio.get_running_loop().time() + ACCOUNT_SECONDS
+        deadline = asyncio.get_running_loop().time() + DECISION_SECONDS
         while not await self._context.lookup.accounts([code]):
             if asyncio.get_running_loop().time() > deadline:
                 raise Retryable(f"the hub hasn't taken in account {code} yet")

@@ -371,6 +371,9 @@ async def test_a_cancellation_that_comes_too_late_waits_for_a_person(world: Worl
         await world.comes_to(number, lambda it: it.state is State.POSTED)
         world.shop.shop.set_status(number, "cancelled")
         assert "by hand" in (await world.complains(f"refused-{number}"))["en"]
+        world.shop.shop.set_status(number, "processing")
+        await world.clears(world.order())
+        assert await world.commands(f"{number}/2") == []
 
 
 async def test_a_key_that_may_only_read_lets_orders_in_and_is_told_of_once(
