@@ -37,8 +37,6 @@ class Connector(base.Connector[Spec]):
         self._unseen_hours = 0
 
     async def check(self) -> None:
-        await self.context.lookup.accounts([])
-        await self.context.records.get("devices", [])
         if self.spec.folder is not None:
             await check(self.spec, self.spec.folder)
 

@@ -121,6 +121,33 @@ async def test_check_finds_what_is_not_ready_and_then_that_all_is(
     assert (code, "error" in out) == (0, False)
 
 
+async def test_check_asks_connectors_though_none_of_the_hubs_servers_is_there(hub: Hub, tmp_path: Path) -> None:
+    for folder in ("files", "excel", "pocket"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "hub.toml").write_text(
+        f"""
+        [connectors.files.f]
+        folder = "{tmp_path}/files"
+        [connectors.excel.e]
+        folder = "{tmp_path}/excel"
+        [connectors.pocket_cyber.p]
+        folder = "{tmp_path}/pocket"
+        [connectors.woocommerce.w]
+        url = "http://127.0.0.1:1"
+        key = "k"
+        secret = "s"
+        currency = "IRR"
+        warehouse = "1"
+        """,
+        encoding="utf-8",
+    )
+    _, out, err = await hub("check")
+    assert err == ""
+    for name in ("files.f", "excel.e", "pocket_cyber.p"):
+        assert f"ok    connector {name}: its connection works" in out
+    assert "error connector woocommerce.w: " in out
+
+
 async def test_check_asks_the_servers_of_a_running_hub_dev(
     hub: Hub, kafka: KafkaServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
