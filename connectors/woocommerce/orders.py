@@ -362,6 +362,11 @@ class Orders:
                 f"Several accounts have the phone {phone} or the e-mail {email}: {codes}. Leave one of them active.",
                 f"چند حساب با تلفن {phone} یا ایمیل {email} هست: {codes}. یکی را فعال نگه دارید.",
             )
+        if found:
+            raise Unmappable(
+                f"The customer's account {found[0].code} is inactive: activate it, or give another this phone.",
+                f"حساب مشتری ({found[0].code}) غیرفعال است؛ آن را فعال کنید یا این تلفن را به حساب دیگری بدهید.",
+            )
         made = mapper.new_account(order, self._spec)
         if made is None:
             if self._spec.guest_account is not None:

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from connectors.base import Rejected, Unauthorised
@@ -14,6 +15,7 @@ from connectors.woocommerce.simulator.keys import Key, Permissions
 from connectors.woocommerce.simulator.shop import Basket, Customs
 from hub.runtime import connect
 from hub.runtime.connect import StoreRecords
+from hub.store import lookup
 from schemas.commands import Amend, Cancel, Submit
 from schemas.dates import utc_now
 from schemas.documents import Kind, State
@@ -177,6 +179,16 @@ async def test_a_customer_several_accounts_claim_waits_for_a_person(world: World
         problem = await world.complains(f"order-{number}")
         assert "212010003, 212019999" in problem["en"]
         await world.knows(Account("212019999", "مریم دوم", phones=("+98 912 123 4567",), active=False))
+        assert (await world.clears(number)).account == "212010003"
+
+
+async def test_an_inactive_customer_waits_for_a_person_and_is_not_made_anew(world: World) -> None:
+    known = (await lookup.accounts(world.around.store, ["212010003"]))["212010003"]
+    await world.knows(msgspec.structs.replace(known, active=False))
+    number = world.order()
+    async with world.connector():
+        assert "212010003 is inactive" in (await world.complains(f"order-{number}"))["en"]
+        await world.knows(known)
         assert (await world.clears(number)).account == "212010003"
 
 
