@@ -15,7 +15,7 @@ from schemas.documents import Document
 from schemas.ledger import AccountLedger
 from schemas.master import Account, Product
 
-_PLACE: Final = re.compile(r"(\d+)/(\d+)/(.*)", re.DOTALL)
+_PLACE: Final = re.compile(r"([0-9a-f-]{36})/(\d+)/(.*)", re.DOTALL)
 
 _ACCOUNT: Final = "code, name, vat_exempt, active, phones, city, cost_centre, account_group, emails"
 _PRODUCT: Final = (
@@ -148,23 +148,24 @@ _KINDS: Final[dict[str, tuple[str, str, str, str, Any]]] = {
 async def changes(store: Store, kind: str, place: str, limit: int) -> Changed:
     """What changed since ``place`` ("" for everything) of ``products``, ``accounts``, ``sellable`` or ``credit``.
 
-    A place is of one database server; another's, or one that is no place, begins anew and says so.
+    A place is of one count of transactions (``change_epoch``); another's, or one that is no place, begins anew and says
+    so.
     """
     table, columns, key, condition, made = _KINDS[kind]
     query = _CHANGES.format(columns=columns, key=key, table=table, condition=condition)
     async with store.connection() as connection:
-        server = str(await connection.fetchval("select system_identifier from pg_control_system()"))
-        since, last, known = _read(place, server)
+        epoch = str(await connection.fetchval("select id from change_epoch"))
+        since, last, known = _read(place, epoch)
         rows: Sequence[Any] = await connection.fetch(query, since, last, limit)
     if rows:
         since, last = rows[-1][-2], rows[-1][-1]
     return Changed(
-        [made(row) for row in rows], f"{server}/{since}/{last}", len(rows) == limit, bool(place) and not known
+        [made(row) for row in rows], f"{epoch}/{since}/{last}", len(rows) == limit, bool(place) and not known
     )
 
 
-def _read(place: str, server: str) -> tuple[str, str, bool]:
+def _read(place: str, epoch: str) -> tuple[str, str, bool]:
     found = _PLACE.fullmatch(place)
-    if found is None or found[1] != server or int(found[2]) >= 2**63 or "\0" in found[3]:
+    if found is None or found[1] != epoch or int(found[2]) >= 2**63 or "\0" in found[3]:
         return "0", "", False
     return found[2], found[3], True

@@ -45,8 +45,9 @@ async def migrate(dsn: str) -> list[str]:
                     await connection.execute(path.read_text(encoding="utf-8"))
                     await connection.execute("insert into migrations (name) values ($1)", path.stem)
                 applied.append(path.stem)
-            for table in ("products", "accounts", "stock"):
-                await connection.execute(_AGED.format(table=table))
+            aged = [await connection.execute(_AGED.format(table=table)) for table in ("products", "accounts", "stock")]
+            if any(done != "UPDATE 0" for done in aged):
+                await connection.execute("update change_epoch set id = gen_random_uuid()")
             return applied
         finally:
             await connection.close()

@@ -5,6 +5,7 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -101,7 +102,9 @@ async def test_a_copy_kept_by_changes_equals_the_hubs(store: Store) -> None:
     assert copy == {(row.product, row.warehouse): row.quantity for row in true}
 
 
-@pytest.mark.parametrize("place", ["nonsense", "1/2/P1", "0/99999999999999999999/x", "//"])
+@pytest.mark.parametrize(
+    "place", ["nonsense", "1/2/P1", f"{UUID(int=1)}/1/P1", f"{UUID(int=1)}/99999999999999999999/x", "//"]
+)
 async def test_a_place_of_elsewhere_begins_anew_and_says_so(store: Store, place: str) -> None:
     await master.apply(store, [Product("P1", "کالا")])
     assert (await lookup.changes(store, "products", place, 10)).reset
@@ -114,9 +117,13 @@ async def test_rows_of_a_server_that_counted_further_are_brought_back(store: Sto
         await connection.execute("alter table products disable trigger touch")
         await connection.execute("update products set changed = '999999999999'::xid8")
         await connection.execute("alter table products enable trigger touch")
-    assert (await everything(store, "products"))[0] == []
+    found, place = await everything(store, "products")
+    assert found == []
     await migrate.migrate(database)
-    assert [product.code for product in (await everything(store, "products"))[0]] == ["P1"]
+    found, after = await everything(store, "products", place)
+    assert [product.code for product in found] == ["P1"]
+    assert not (await lookup.changes(store, "products", after, 10)).reset
+    assert (await lookup.changes(store, "products", place, 10)).reset
 
 
 async def test_an_account_whose_standing_is_unknown_has_no_credit_to_tell(store: Store) -> None:

@@ -35,3 +35,7 @@ alter table stock add column changed xid8 not null default pg_current_xact_id();
 create trigger touch before update on products for each row when (old.* is distinct from new.*) execute function touch_row();
 create trigger touch before update on accounts for each row when (old.* is distinct from new.*) execute function touch_row();
 create trigger touch before update on stock for each row when (old.* is distinct from new.*) execute function touch_row();
+
+-- Which count of transactions `changed` goes by: another one, once a database was restored into a younger server.
+create table change_epoch (id uuid not null default gen_random_uuid());
+insert into change_epoch default values;
