@@ -21,6 +21,7 @@ from hub.rules.settings import CreditPolicy, RuleSettings, StockPolicy
 from hub.runtime.decoding import Decoding, from_text, unwrapped
 from hub.runtime.origin import KeyPath, Origin, read_toml
 from hub.runtime.problems import ConfigError
+from hub.webhooks.settings import RETRIES
 from schemas.documents import Kind, PostingPolicy
 from schemas.secret import Secret
 
@@ -269,17 +270,7 @@ class WebhooksSettings(msgspec.Struct, frozen=True):
             min_length=1,
             max_length=20,
         ),
-    ] = (
-        timedelta(seconds=5),
-        timedelta(seconds=30),
-        timedelta(minutes=2),
-        timedelta(minutes=10),
-        timedelta(hours=1),
-        timedelta(hours=3),
-        timedelta(hours=6),
-        timedelta(hours=12),
-        timedelta(hours=24),
-    )
+    ] = RETRIES
     timeout: Annotated[
         timedelta, Meta(description="How long a receiver may take to answer, in all.", examples=["15s"])
     ] = timedelta(seconds=15)

@@ -4,23 +4,26 @@ from datetime import timedelta
 
 import msgspec
 
+RETRIES = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=3),
+    timedelta(hours=6),
+    timedelta(hours=12),
+    timedelta(hours=24),
+)
+"""The pauses as shipped: about 46 hours in all."""
+
 
 class WebhookSettings(msgspec.Struct, frozen=True):
     """How deliveries are made; the queue itself is in PostgreSQL."""
 
     trusted_hosts: tuple[str, ...] = ()
     """Hosts that may be private, and be called without TLS."""
-    retries: tuple[timedelta, ...] = (
-        timedelta(seconds=5),
-        timedelta(seconds=30),
-        timedelta(minutes=2),
-        timedelta(minutes=10),
-        timedelta(hours=1),
-        timedelta(hours=3),
-        timedelta(hours=6),
-        timedelta(hours=12),
-        timedelta(hours=24),
-    )
+    retries: tuple[timedelta, ...] = RETRIES
     """How long after each failure the next attempt is made; after the last one a delivery is given up."""
     timeout: timedelta = timedelta(seconds=15)
     """How long one request may take in all."""
