@@ -28,7 +28,7 @@ _STOCK_KEY: Final = 'jsonb_build_array(product, warehouse, attribute)::text coll
 
 _CHANGES: Final = """
 with place as (select pg_snapshot_xmin(pg_current_snapshot()) as settled)
-select {columns}, changed::text, {key}
+select {columns}, changed::text as transaction, {key}
 from {table}, place
 where {condition} and changed < settled and (changed > $1::text::xid8 or changed = $1::text::xid8 and {key} > $2)
 order by changed, {key}

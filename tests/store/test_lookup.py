@@ -102,6 +102,16 @@ async def test_a_copy_kept_by_changes_equals_the_hubs(store: Store) -> None:
     assert copy == {(row.product, row.warehouse): row.quantity for row in true}
 
 
+async def test_transactions_are_told_in_their_order_when_their_number_gets_a_digit_more(store: Store) -> None:
+    await master.apply(store, [Product(code, "کالا") for code in ("P1", "P2", "P3")])
+    async with store.connection() as connection:
+        await connection.execute("alter table products disable trigger touch")
+        for code, transaction in (("P1", "100"), ("P2", "99"), ("P3", "9")):
+            await connection.execute(f"update products set changed = '{transaction}'::xid8 where code = $1", code)
+        await connection.execute("alter table products enable trigger touch")
+    assert [product.code for product in (await everything(store, "products", limit=1))[0]] == ["P3", "P2", "P1"]
+
+
 @pytest.mark.parametrize(
     "place", ["nonsense", "1/2/P1", f"{UUID(int=1)}/1/P1", f"{UUID(int=1)}/99999999999999999999/x", "//"]
 )

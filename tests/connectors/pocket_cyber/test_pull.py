@@ -122,7 +122,7 @@ async def _pull_until(device: Handheld, feed: str, holds: Any) -> None:
 async def test_whatever_changes_between_pulls_the_copy_becomes_the_hubs(
     idle: Backdrop, tmp_path: Path, seed: int
 ) -> None:
-    """Random changes, random page sizes, pulls cut off between pages."""
+    """Random changes by several writers at once, random page sizes, pulls cut off between pages."""
     dice = random.Random(seed)
     async with open_site(idle, visitor(), tmp_path, runs=False) as site:
         m = site.mark
@@ -133,9 +133,10 @@ async def test_whatever_changes_between_pulls_the_copy_becomes_the_hubs(
         async with reopened(site, Spec(holders={"v1": dice.choice(routes)})) as limited:
             device = await limited.enrolled("v1", seed=seed)
             for _ in range(12):
-                for _ in range(3):
-                    await _change(site, random.Random(f"{seed}/{dice.random()}"))
-                await _some_pages(device, dice)
+                await asyncio.gather(
+                    *(_change(site, random.Random(f"{seed}/{dice.random()}")) for _ in range(3)),
+                    _some_pages(device, dice),
+                )
             spec = limited.instance.spec
             assert isinstance(spec, Spec)
             holder = limits.rights(spec, "v1")
