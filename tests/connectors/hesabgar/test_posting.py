@@ -301,7 +301,7 @@ async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(world:
 async def test_a_changed_build_stops_posting_and_not_reading_until_it_is_accepted(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(build, "EVERY_SECONDS", 0.0)
     monkeypatch.setattr(build, "CLOSED_EVERY_SECONDS", 0.1)
     async with world.connector():
         await knows_the_company(world)
