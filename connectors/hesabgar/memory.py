@@ -44,7 +44,7 @@ class News(NamedTuple):
 
 
 class Memory:
-    """One instance's memory. Every call blocks; make it in a thread. One thread at a time."""
+    """One instance's memory. Every call blocks; make them all in one thread."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / _FILE
@@ -53,7 +53,7 @@ class Memory:
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._open = sqlite3.connect(self._path, isolation_level=None)
             # With `normal` the power may take the last commits, which are told again, but never the whole file.
             self._open.execute("pragma journal_mode = wal").close()
             self._open.execute("pragma synchronous = normal").close()

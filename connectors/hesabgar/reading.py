@@ -18,6 +18,7 @@ never counts goods or money twice, and never gives them up too early.
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -69,6 +70,7 @@ class Reading:
         self._bus = bus
         self._store = Outage("the cursors' database", context.logger)
         self._memory = Memory(context.data)
+        self._thread = ThreadPoolExecutor(1, f"memory of {context.instance}")
         self._told = Told(context.records)
         self._remembers = False
         self._unversioned: dict[str, dt.datetime] = {}
@@ -82,11 +84,12 @@ class Reading:
                 await self.look()
                 await asyncio.sleep(self._spec.poll.total_seconds())
         finally:
-            self.close()
+            await self.close()
 
-    def close(self) -> None:
-        """Close the memory's file."""
-        self._memory.close()
+    async def close(self) -> None:
+        """Close the memory's file, after what is still being done in it for someone who was cancelled meanwhile."""
+        await self._in_thread(self._memory.close)
+        self._thread.shutdown(wait=False)
 
     async def look(self) -> None:
         """Everything that changed, once; all of it if the night's compare is due or nothing was read yet."""
@@ -236,9 +239,8 @@ class Reading:
     async def _set(self, name: str, value: str) -> None:
         await self._store.waited_out(lambda: self._context.cursors.set(name, value))
 
-    @staticmethod
-    async def _in_thread(work: Callable[[], _T]) -> _T:
-        return await asyncio.to_thread(work)
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 class _Whole:

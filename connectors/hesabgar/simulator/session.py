@@ -1026,11 +1026,7 @@ def _part(statement: n.Statement, at: int) -> n.Statement:
     return found
 
 
-_ATOMIC: Final = (
-    n.Insert,
-    n.Update,
-    n.Delete,
-    n.Truncate,
+_DEFINITIONS: Final[tuple[type[n.Statement], ...]] = (
     n.CreateTable,
     n.AlterTable,
     n.CreateIndex,
@@ -1042,8 +1038,9 @@ _ATOMIC: Final = (
     n.CreatePrincipal,
     n.AlterRole,
     n.Permission,
-    n.Ask,
 )
+
+_ATOMIC: Final = (n.Insert, n.Update, n.Delete, n.Truncate, n.Ask, *_DEFINITIONS)
 
 _RUN: Final[dict[type[n.Statement], Callable[[Session, Any], Awaitable[None]]]] = {
     n.Declare: Session._declare,
@@ -1065,20 +1062,5 @@ _RUN: Final[dict[type[n.Statement], Callable[[Session, Any], Awaitable[None]]]] 
     n.Save: Session._save,
     n.WaitFor: Session._wait,
     n.Use: Session._use,
-    **dict.fromkeys(
-        (
-            n.CreateTable,
-            n.AlterTable,
-            n.CreateIndex,
-            n.DropIndex,
-            n.DefineProcedure,
-            n.DefineView,
-            n.DropObjects,
-            n.CreateSchema,
-            n.CreatePrincipal,
-            n.AlterRole,
-            n.Permission,
-        ),
-        Session._define,
-    ),
+    **dict.fromkeys(_DEFINITIONS, Session._define),
 }

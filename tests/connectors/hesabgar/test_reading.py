@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import shutil
+import threading
 import time
 from collections import Counter
 from decimal import Decimal
@@ -94,7 +95,7 @@ async def test_elsewhere_without_its_files_what_is_gone_is_noticed_all_the_same(
     connector = world.by_hand(page_rows=10)
     await connector.reading.look()
     connector.client.close()
-    connector.reading.close()
+    await connector.reading.close()
     shutil.rmtree(connector.context.data)
     before = await world.around.master()
     [(code,)] = world.sim.query("SELECT KalaCode FROM dbo.STK_Kala WHERE KalaID = 5")
@@ -104,7 +105,7 @@ async def test_elsewhere_without_its_files_what_is_gone_is_noticed_all_the_same(
     stock = await elsewhere.reading.compare(contract.STOCK)
     again = await elsewhere.reading.compare(contract.STOCK)
     elsewhere.client.close()
-    elsewhere.reading.close()
+    await elsewhere.reading.close()
     assert (products.told, products.gone) == (0, 1)
     assert stock.gone > 0
     assert (again.told, again.gone) == (0, 0)
@@ -113,6 +114,28 @@ async def test_elsewhere_without_its_files_what_is_gone_is_noticed_all_the_same(
     assert (gone.code, gone.active) == (code, False)
     assert gone.name
     assert {record.on_hand for record in after if isinstance(record, Stock) and record.product == code} == {Decimal(0)}
+
+
+async def test_the_memory_is_closed_after_what_is_still_done_in_it_for_someone_cancelled(world: World) -> None:
+    """SQLite ends the process with a segmentation fault when a connection is closed while another thread is in it."""
+    connector = world.by_hand()
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    def slow() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        done.append(connector.reading._memory.last_run())
+
+    cancelled = asyncio.create_task(connector.reading._in_thread(slow))
+    await asyncio.to_thread(begun.wait, 30)
+    cancelled.cancel()
+    closing = asyncio.create_task(connector.reading.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    assert done == [0]
+    assert connector.reading._memory._open is None
 
 
 async def test_a_line_that_breaks_during_a_compare_goes_on_where_it_was(world: World) -> None:
@@ -130,7 +153,7 @@ async def test_a_line_that_breaks_during_a_compare_goes_on_where_it_was(world: W
     connector.reading.tell = tell  # type: ignore[method-assign]
     found = await connector.reading.compare(contract.ACCOUNTS)
     connector.client.close()
-    connector.reading.close()
+    await connector.reading.close()
     [(count,)] = world.sim.query("SELECT COUNT(*) FROM hub.accounts")
     assert (found.told, found.gone) == (count, 0)
     assert count <= found.rows <= count + 20
