@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from connectors.excel import words
 from connectors.excel.words import sentence
-from schemas.dates import jalali
+from schemas.dates import jalali, parse_date
 from schemas.reasons import Reason
 
 MAX_COLUMN: Final = 16_384
@@ -97,6 +97,8 @@ def value(field: str, cell: Cell, *, since_1904: bool) -> object:
             return day(cell.text, since_1904=since_1904)
         case Form.NUMBER:
             return number(cell.text)
+        case Form.TEXT if field in words.DATES:
+            return _typed_day(cell.text.strip())
         case Form.TEXT:
             return words.meant(field, cell.text.strip())
 
@@ -123,6 +125,14 @@ def day(text: str, *, since_1904: bool) -> dt.date:
     if found.year not in _YEARS:
         raise Unreadable(sentence("not_serial", value=text[:20]))
     return found
+
+
+def _typed_day(written: str) -> dt.date | str:
+    """The day, so that it is the same however it is written; what is none is left to intake to refuse."""
+    try:
+        return parse_date(written)
+    except ValueError:
+        return written
 
 
 def shown(field: str | None, cell: Cell, *, since_1904: bool) -> str:

@@ -63,7 +63,7 @@ class Connector(base.Connector[Spec]):
         copy = self._copy()
         try:
             digest = await folder.fetch(seen.name, copy, self.spec.max_bytes)
-            if seen not in await folder.look():
+            if not await folder.holds(seen):
                 self._tell(seen, "it was written to while it was copied; it is read again")
                 return
             source = self.spec.source or self.context.instance

@@ -13,6 +13,7 @@ import msgspec
 
 from connectors.base import Records
 from connectors.excel.mapper import Complaint
+from connectors.excel.spec import MAX_BYTES
 from connectors.files.client import in_thread
 from schemas import ids
 from schemas.dates import Moment
@@ -99,7 +100,7 @@ class Keeping:
         for key, id_ in await self._records.page(_QUEUE, limit=limit):
             entry = await self.find(id_.decode())
             if entry is None or entry.is_over:
-                await self._records.put(_QUEUE, {key: None})
+                await self._leave(key, id_.decode())
             else:
                 found.append(entry)
         return found
@@ -123,14 +124,18 @@ class Keeping:
         """Keep the result, then forget the workbook and that it waits."""
         assert entry.finished_at is not None
         body = await in_thread(result.read_bytes)
-        given = entry.pieces
         pieces = list(_pieces(body))
         for number, piece in enumerate(pieces):
             await self._records.put(RESULTS, {_key(entry.id, number): piece})
-        await self.save(msgspec.structs.replace(entry, pieces=len(pieces)))
+        # Before it is over: whoever goes on after a crash does it again, else nobody would ever forget it.
         await self._records.put(_DONE, {_at(entry.finished_at, entry.id): entry.id.encode()})
-        await self._records.put(_QUEUE, {_at(entry.accepted_at, entry.id): None})
-        await self._records.put(WORKBOOKS, {_key(entry.id, number): None for number in range(given)})
+        await self.save(msgspec.structs.replace(entry, pieces=len(pieces)))
+        await self._leave(_at(entry.accepted_at, entry.id), entry.id)
+
+    async def _leave(self, place: str, id_: str) -> None:
+        """Forget a workbook that is over, and then that it waits."""
+        await self._records.put(WORKBOOKS, {_key(id_, number): None for number in range(-(-MAX_BYTES // PIECE))})
+        await self._records.put(_QUEUE, {place: None})
 
     async def forget_one(self, id_: str) -> None:
         """Forget how far a workbook of the folder was: its result lies there."""

@@ -148,10 +148,11 @@ class _Writer:
                 self._result(page, row.number, after, current)
 
     def _name(self, name: str) -> str:
-        plain = name.translate(_ILLEGAL)[:31].strip()
-        if not plain or plain.casefold() in self._names or plain.casefold() == "history":
-            plain = f"Sheet {len(self._names) + 1}"
-        self._names.add(plain.casefold())
+        plain, number = name.translate(_ILLEGAL)[:31].strip(), len(self._names)
+        while not plain or plain.lower() in {*self._names, "history"}:
+            number += 1
+            plain = f"Sheet {number}"
+        self._names.add(plain.lower())
         return plain
 
     def _cells(self, page: Any, row: Any, table: Table, told: Mapping[str, list[Complaint]]) -> None:

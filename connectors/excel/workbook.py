@@ -37,6 +37,8 @@ MAX_SHEETS: Final = 100
 MAX_CELL: Final = 32_767
 MAX_CELLS: Final = 256
 """Cells that are kept of one row."""
+MAX_ARRAYS: Final = 64
+"""Formulas that fill several cells, where they reach into one row."""
 
 _PIECE: Final = 64 * 1024
 _END: Final = struct.Struct("<4s4H2LH")
@@ -44,6 +46,8 @@ _OLD_OR_LOCKED: Final = b"\xd0\xcf\x11\xe0"
 _REF: Final = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
 _RANGE: Final = re.compile(r"[A-Z]{1,3}[1-9][0-9]{0,6}(:[A-Z]{1,3}[1-9][0-9]{0,6})?")
 _WHOLE: Final = re.compile(r"[0-9]{1,7}")
+_ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_SURROGATES: Final = range(0xD800, 0xE000)
 _TRUE: Final = ("1", "true")
 _UNSAFE: Final = (
     (re.compile(r"(^|/)(vba[^/]*|.*\.bas|macrosheets/.*)$"), "macros"),
@@ -343,7 +347,7 @@ class _StringsReader:
         if name == "si":
             if len(self.found) >= MAX_STRING_COUNT:
                 raise _unsafe(f"more than {MAX_STRING_COUNT:,} texts")
-            self.found.append(self._parts.take())
+            self.found.append(_unescaped(self._parts.take()))
         elif name == "rPh":
             self._phonetic = False
         elif name == "t":
@@ -352,6 +356,25 @@ class _StringsReader:
     def text(self, piece: str) -> None:
         if self._in_text:
             self._parts.add(piece)
+
+
+class _Area(NamedTuple):
+    """A rectangle of cells, by its first and last row and column."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def of(cls, ref: str) -> "_Area":
+        """Of ``B2:C7``, or ``B2`` alone."""
+        first, _, last = ref.partition(":")
+        corners = [_REF.fullmatch(first), _REF.fullmatch(last or first)]
+        (left, top), (right, bottom) = [(column_of(found[1]), int(found[2])) if found else (0, 0) for found in corners]
+        if not top <= bottom or not 0 < left <= right:
+            raise _broken(f"a formula for {ref[:20]!r}")
+        return cls(top, left, bottom, right)
 
 
 class _SheetReader:
@@ -367,6 +390,7 @@ class _SheetReader:
         self._column = 0
         self._type = ""
         self._formula = False
+        self._arrays: list[_Area] = []
         self._in_cell = False
         self._in_text = False
         self._phonetic = False
@@ -379,6 +403,8 @@ class _SheetReader:
             self._in_text = self._in_cell and not self._phonetic
         elif name == "f":
             self._formula = self._formula or self._in_cell
+            if attributes.get("t") in ("array", "dataTable"):
+                self._start_array(attributes.get("ref", ""))
         elif name == "rPh":
             self._phonetic = True
         elif name == "row":
@@ -406,6 +432,13 @@ class _SheetReader:
             raise _broken(f"row {number} comes after row {self._row}")
         self._row, self._column, self._cells = number, 0, []
         self._hidden = attributes.get("hidden") in _TRUE
+        self._arrays = [area for area in self._arrays if area.bottom >= number]
+
+    def _start_array(self, ref: str) -> None:
+        """Note the cells that hold a formula's values and don't say so themselves."""
+        if len(self._arrays) >= MAX_ARRAYS:
+            raise _unsafe(f"more than {MAX_ARRAYS} array formulas beside each other")
+        self._arrays.append(_Area.of(ref))
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         column = self._column + 1
@@ -430,7 +463,7 @@ class _SheetReader:
         self._cells.append(cell)
 
     def _cell(self, text: str) -> Cell | None:
-        if self._formula or self._type == "str":
+        if self._formula or (text and any(each.left <= self._column <= each.right for each in self._arrays)):
             return Cell(self._column, text, Form.FORMULA)
         if not text:
             return None
@@ -448,7 +481,8 @@ class _SheetReader:
             case "e":
                 return Cell(self._column, text, Form.ERROR)
             case _:
-                return Cell(self._column, text)
+                # Also "str": Excel has it for a formula's text, common libraries for any.
+                return Cell(self._column, _unescaped(text))
 
     def _note(self, name: str, attributes: dict[str, str]) -> None:
         assert self._facts is not None
@@ -457,6 +491,16 @@ class _SheetReader:
             self._facts.merged.append(ref if _RANGE.fullmatch(ref) else "?")
         elif name == "col" and attributes.get("hidden") in _TRUE and len(self._facts.hidden) < MAX_CELLS:
             self._facts.hidden.append((_whole(attributes.get("min", "")), _whole(attributes.get("max", ""))))
+
+
+def _unescaped(text: str) -> str:
+    """A text with its ``_x000D_`` made the characters they stand for (ECMA-376 22.9.2.19, ST_Xstring)."""
+    return _ESCAPED.sub(_character, text) if "_x" in text else text
+
+
+def _character(escaped: re.Match[str]) -> str:
+    code = int(escaped[1], 16)
+    return escaped[0] if code in _SURROGATES else chr(code)
 
 
 def _whole(text: str) -> int:

@@ -94,6 +94,20 @@ class Folder:
                         found.add(Seen(entry.name, status.st_size, status.st_mtime_ns))
         return found
 
+    async def holds(self, seen: Seen) -> bool:
+        """Whether a file is still as that look found it."""
+        return await in_thread(lambda: self._holds(seen))
+
+    def _holds(self, seen: Seen) -> bool:
+        with _faults_of_folder(self.root):
+            try:
+                status = (self.inbox / seen.name).lstat()
+            except FileNotFoundError:
+                if self.inbox.is_dir():
+                    return False
+                raise
+        return (status.st_size, status.st_mtime_ns) == (seen.size, seen.changed_ns)
+
     async def survey(self, name: str, encoding: Encoding) -> Survey:
         """Read a file once through; ``encoding`` is what the configuration says of it."""
         return await in_thread(lambda: self._survey(name, encoding))
@@ -143,20 +157,23 @@ class Folder:
 
     async def put_away(self, seen: Seen, result: "Result", *, taken: bool) -> None:
         """Give out the result, then move the file from ``inbox`` to ``done``, or to ``failed`` if nothing of it was
-        taken. Where a file of that name lies already, a part of the content's digest is put into both names."""
+        taken. Where a file of that name lies in either already, or another one in ``inbox`` by now (it stays there, to
+        be read next), a part of the content's digest is put into both names."""
         await in_thread(lambda: self._put_away(seen, result, self.done if taken else self.failed))
 
     def _put_away(self, seen: Seen, result: "Result", to: Path) -> None:
         target = to / seen.name
-        if target.exists():
+        replaced = not self._holds(seen)
+        if replaced or any((folder / seen.name).exists() for folder in (self.done, self.failed)):
             marked = f"{target.stem}.{result.digest[:12]}{target.suffix}"
             target = to / _short_enough(marked, f"{result.digest}{result.suffix}")
         told = f"{target.name}.result{result.suffix}"
         told = _short_enough(told, f"{result.digest}.result{result.suffix}")
         with _faults_of_folder(self.root):
             result.path.replace(self.results / told)
-        with _faults_of_file(self.root):
-            (self.inbox / seen.name).replace(target)
+        if not replaced:
+            with _faults_of_file(self.root):
+                (self.inbox / seen.name).replace(target)
 
 
 class Result:
@@ -230,11 +247,11 @@ def _result_text(complaints: Sequence[Complaint], *, heading: bool) -> bytes:
         text.write("\ufeff")
         writer.writerow(("row", "column", "code", "fa", "en"))
     for row, column, reason in complaints:
-        writer.writerow((row or "", _inert(column), reason.code, _inert(reason.fa), _inert(reason.en)))
+        writer.writerow((row or "", inert(column), reason.code, inert(reason.fa), inert(reason.en)))
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _inert(cell: str) -> str:
+def inert(cell: str) -> str:
     """A cell no spreadsheet program takes for a formula: it may quote what a stranger wrote."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 

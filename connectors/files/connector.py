@@ -29,6 +29,10 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 _CURSOR: Final = "file"
 
 
+class _WrittenTo(Exception):
+    """A file isn't any more what it was when its reading began."""
+
+
 class Place(msgspec.Struct, frozen=True):
     """How far a file has been taken in: the last row done with, what came of them, the bytes of the result file.
 
@@ -111,19 +115,25 @@ class Connector(base.Connector[Spec]):
             try:
                 place = await self._rows(seen, survey, result, place)
             except BadFile as bad:
+                await self._make_sure_of(seen)
                 place = await self._note(result, place, [Complaint(1, bad.column, bad.reason)])
                 place = msgspec.structs.replace(place, refused=place.refused + 1)
-            if seen not in await self._folder.look():
-                self.context.logger.warning("%s was written to while it was read; it is read again", seen.shown)
-                await result.discard()
-                return
+            await self._make_sure_of(seen)
             summary = Complaint(0, "", sentence("summary", accepted=place.taken, refused=place.refused))
             await result.write(place.result_bytes, [summary])
             await self._folder.put_away(seen, result, taken=place.taken > 0 or place.refused == 0)
+        except _WrittenTo:
+            self.context.logger.warning("%s was written to while it was read; it is read again", seen.shown)
+            await result.discard()
         except Rejected as rejected:
             self._tell(seen, str(rejected))
         else:
             self.context.logger.info("%s: %d taken, %d refused", seen.shown, place.taken, place.refused)
+
+    async def _make_sure_of(self, seen: Seen) -> None:
+        """Raises :exc:`_WrittenTo` if what was read may not be what the file holds."""
+        if not await self._folder.holds(seen):
+            raise _WrittenTo
 
     def _tell(self, seen: Seen, what: str) -> None:
         """Log something of a file once, not at every look."""
@@ -178,6 +188,8 @@ class Connector(base.Connector[Spec]):
     async def _publish(
         self, outcome: Outcome, intake: Intake, seen: Seen, form: Form, result: Result, place: Place
     ) -> Place:
+        # Rows of a file that is half written by now would be taken for whole documents.
+        await self._make_sure_of(seen)
         publisher, waited_out = self.context.publisher, self._bus_outage.waited_out
         letters = [self._letter(refused, seen, form) for refused in outcome.refused]
         if letters:

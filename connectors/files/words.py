@@ -206,9 +206,10 @@ def sentence(code: str, /, **data: object) -> Reason:
 
 
 def spelling(words: str) -> str:
-    """Words as they are compared: one spelling of letters and digits, no case, blanks, underscores or half-spaces."""
+    """Words as they are compared: one spelling of letters and digits, no case, no blanks (line breaks in a cell too),
+    underscores, hyphens or half-spaces."""
     plain = text.code(words).casefold()
-    return "".join(character for character in plain if character not in " _-\u200c\u00a0\t")
+    return "".join(character for character in plain if not character.isspace() and character not in "_-\u200c")
 
 
 FIELD_OF: Final[dict[str, dict[str, str]]] = {

@@ -27,6 +27,7 @@ RULES = RuleSettings(
         "timed": Policy(reservation=timedelta(days=1)),
         "backordering": Policy(stock=StockPolicy.BACKORDER),
         "strict": Policy(credit=CreditPolicy.REJECT),
+        "partly": Policy(stock=StockPolicy.PARTIAL),
         "released by hand": Policy(posting=PostingPolicy.MANUAL, reservation=timedelta(days=1), tax_tolerance=10),
     }
 )

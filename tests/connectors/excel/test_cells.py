@@ -56,6 +56,16 @@ def test_what_has_no_value_of_its_own_is_refused(form: Form, text: str, code: st
     assert refused.value.reason.code == code
 
 
+@pytest.mark.parametrize("written", ["1403/01/31", "۱۴۰۳/۱/۳۱", "2024-04-19", " 1403-01-31 "])
+def test_a_day_is_the_same_however_it_is_written(written: str) -> None:
+    typed = value("date", Cell(1, written), since_1904=False)
+    assert typed == value("date", Cell(1, "45401", Form.NUMBER), since_1904=False) == dt.date(2024, 4, 19)
+
+
+def test_what_is_no_day_is_left_as_it_is_to_be_told() -> None:
+    assert value("date", Cell(1, "1403/13/01"), since_1904=False) == "1403/13/01"
+
+
 @given(st.integers(1, 16_384))
 def test_columns_have_letters(column: int) -> None:
     assert column_of(letters(column)) == column

@@ -1,9 +1,14 @@
 """Workbooks by API and by folder, decided by the hub, and what comes back; on the real Kafka and PostgreSQL."""
 
+import asyncio
 import contextlib
 import io
+import re
+import signal
+import sys
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,22 +19,25 @@ from connectors.base import discover
 from connectors.excel import importing, results, templates
 from connectors.excel.spec import MAX_BYTES, Spec
 from connectors.excel.workbook import opened
+from hub.api.app import Served
 from hub.runtime.connect import Connectors, Instance
 from hub.runtime.receiving import receivers
 from schemas import topics
 from schemas.codec import decode_command
-from tests.api.world import Client, Hub, Shop
+from tests.api.world import Client, Hub, Shop, open_shop
+from tests.conftest import PostgresServer, dsn_of
 from tests.connectors.conftest import Running, until, values
 from tests.connectors.excel import books
 
 AT = "/connectors/excel/main"
 SCOPES = ("documents:write", "documents:read")
+RED, AMBER = "FFC7CE", "FFEB9C"
 
 
 class Desk:
     """One instance, its API server, its folder, and a shop's key."""
 
-    def __init__(self, shop: Shop, folder: Path, data: Path) -> None:
+    def __init__(self, shop: Shop, folder: Path, data: Path, name: str) -> None:
         self.shop = shop
         self.folder = folder
         (folder / "inbox").mkdir(parents=True)
@@ -40,7 +48,7 @@ class Desk:
             poll=timedelta(milliseconds=20),
             patience=timedelta(seconds=20),
         )
-        self.instance = Instance(discover()["excel"], "main", spec)
+        self.instance = Instance(discover()["excel"], name, spec)
         self.data = data
         self.client: Client = shop.client
 
@@ -52,7 +60,7 @@ class Desk:
         return books.row(source_id, **{**known, "date": "1403/02/12", **changes})
 
     async def send(self, body: bytes) -> dict[str, Any]:
-        answer = await self.client.post(f"{AT}/workbooks", body)
+        answer = await self.client.post(f"/connectors/excel/{self.instance.name}/workbooks", body)
         assert answer.status == 202, answer.data
         told: dict[str, Any] = answer.body
         return told
@@ -80,12 +88,18 @@ class Desk:
         return sorted(path.name for path in (self.folder / of).iterdir()) if (self.folder / of).exists() else []
 
 
-@pytest.fixture
-async def desk(hub: Hub, shop: Shop, tmp_path: Path) -> AsyncIterator[Desk]:
-    made = Desk(shop, tmp_path / "excel", tmp_path / "data")
+@asynccontextmanager
+async def open_desk(hub: Hub, shop: Shop, tmp_path: Path, name: str = "main") -> AsyncIterator[Desk]:
+    made = Desk(shop, tmp_path / "excel", tmp_path / "data", name)
     served = receivers([made.instance], hub.producer, hub.kafka, hub.store, tmp_path)
     async with hub.api(served) as api:
         made.client = shop.client.at(api.address)
+        yield made
+
+
+@pytest.fixture
+async def desk(hub: Hub, shop: Shop, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with open_desk(hub, shop, tmp_path) as made:
         yield made
 
 
@@ -188,6 +202,137 @@ async def test_an_import_that_broke_off_goes_on_and_publishes_nothing_again(
     assert failed
     assert (state["documents"], state["refused"], state["decided"], state["repeated"]) == (5, 1, 5, 0)
     assert sorted(await _commands(desk)) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("point", "spared"),
+    [("between publish and place", 2), ("before the result is kept", 0), ("before it is forgotten", 0)],
+)
+async def test_killed_while_a_workbook_of_the_api_is_imported_nothing_is_lost_or_comes_twice(
+    hub: Hub, shop: Shop, tmp_path: Path, postgres: PostgresServer, point: str, spared: int
+) -> None:
+    async with open_desk(hub, shop, tmp_path, f"killed-{point.replace(' ', '-')}") as desk:
+        await _killed_and_resumed(desk, postgres, point, spared)
+
+
+async def _killed_and_resumed(desk: Desk, postgres: PostgresServer, point: str, spared: int) -> None:
+    rows = [desk.row(str(number)) for number in range(5)]
+    state = await desk.send(books.invoices(*rows, desk.row("x", quantity="many"), desk.row("6", quantity=100_000)))
+    await _run_until_killed(desk, postgres, point, spared)
+    async with desk.running():
+        await desk.done(state)
+        await until(lambda: _is_empty(desk, "queue", "workbooks"))
+    assert (state["phase"], state["documents"], state["refused"], state["decided"]) == ("done", 6, 1, 6)
+    assert (state["repeated"], state["states"]) == (0, {"cleared": 5, "rejected": 1, "refused": 1})
+    _, *told = table((await desk.client.get(state["result_url"])).data)
+    assert ["تأییدشده" in row[8] for row in told] == [True] * 5 + [False] * 2
+    assert (told[5][10][:4], told[6][10][:4]) == ("F7: ", "F8: ")
+    commands = [
+        decode_command(value)
+        for value in await values(desk.shop.hub.kafka, topics.COMMANDS)
+        if desk.shop.source.encode() in value
+    ]
+    assert len({command.command_id for command in commands}) == 6
+    answer = await desk.client.get("/v1/documents?limit=200")
+    assert sorted(each["source_id"] for each in answer.body["items"]) == ["0", "1", "2", "3", "4", "6"]
+    assert {each["step"] for each in answer.body["items"]} == {1}
+    forgetful = Spec(poll=timedelta(milliseconds=20), keep=timedelta(0))
+    desk.instance = Instance(desk.instance.kind, desk.instance.name, forgetful)
+    async with desk.running():
+        await until(lambda: _is_empty(desk, "imports", "results", "done"))
+
+
+async def _run_until_killed(desk: Desk, postgres: PostgresServer, point: str, spared: int) -> None:
+    async with desk.shop.hub.store.connection() as connection:
+        dsn = dsn_of(postgres.dsn, await connection.fetchval("select current_database()"))
+    kafka = desk.shop.hub.kafka
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.connectors.excel.killed", kafka.bootstrap, kafka.prefix, dsn),
+        *(desk.instance.name, str(desk.data), point, str(spared)),
+        cwd=Path(__file__).parents[3],
+    )
+    try:
+        async with asyncio.timeout(60):
+            assert await process.wait() == -signal.SIGKILL
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _is_empty(desk: Desk, *buckets: str) -> bool:
+    async with desk.shop.hub.store.connection() as connection:
+        count = await connection.fetchval(
+            "select count(*) from connector_records where instance = 'excel.' || $1 and bucket = any($2)",
+            desk.instance.name,
+            list(buckets),
+        )
+    return int(count) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "price", "quantity", "state", "colour", "code"),
+    [
+        ("office", 2_000_000, 600, "held", AMBER, "credit_exceeded"),
+        ("strict", 2_000_000, 600, "rejected", RED, "credit_exceeded"),
+        ("partly", 1_000, 1_500, "cleared", AMBER, "stock_partly"),
+    ],
+)
+async def test_what_waits_or_is_taken_in_part_or_is_beyond_the_credit_is_told_at_its_cell(
+    hub: Hub, api: Served, tmp_path: Path, source: str, price: int, quantity: int, state: str, colour: str, code: str
+) -> None:
+    shop = await open_shop(hub, api.address, source)
+    plenty = f"{shop.product}-2"
+    await shop.stocked(10, plenty)
+    async with open_desk(hub, shop, tmp_path) as desk, desk.running():
+        row = desk.row(shop.product, quantity=quantity, unit_price=price)
+        told, result = await desk.imported(books.invoices(row, desk.row(plenty, product=plenty)))
+    assert told["states"] == ({"cleared": 2} if state == "cleared" else {state: 1, "cleared": 1})
+    [problem] = told["problems"]
+    cell = "F2" if code == "stock_partly" else "A2"
+    assert (problem["code"], problem["cell"]) == (code, cell)
+    _, first, second = table(result)
+    assert first[8].endswith(f"({state})")
+    assert first[10].startswith(f"{cell}: ")
+    assert first[11] == f"{cell}: {problem['en']}"
+    assert 10 not in second
+    assert f'ref="{cell}"' in part(result, "comments")
+    assert _fill(result, "H2") == colour
+    assert _fill(result, cell) == RED
+
+
+def _fill(result: bytes, cell: str) -> str:
+    """The colour behind a cell."""
+    style = re.search(rf'<c r="{cell}" s="(\d+)"', part(result, "worksheets/sheet1"))
+    styles = part(result, "xl/styles")
+    formats = re.findall(r"<xf [^>]*fillId=\"(\d+)\"", styles[styles.index("<cellXfs") :])
+    fills = re.findall(r"<fill>.*?</fill>", styles)
+    assert style is not None
+    [colour] = re.findall(r'<fgColor rgb="FF(\w+)"', fills[int(formats[int(style[1])])])
+    return str(colour)
+
+
+async def test_a_workbook_saved_again_while_it_is_imported_is_read_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, saved = results.write, []
+
+    def write(*arguments: Any) -> None:
+        if not saved:
+            saved.append(True)
+            desk.drop("orders.xlsx", books.invoices(desk.row("1"), desk.row("2")))
+        written(*arguments)
+
+    monkeypatch.setattr(results, "write", write)
+    desk.drop("orders.xlsx", books.invoices(desk.row("1")))
+    async with desk.running():
+        await until(lambda: desk.names("inbox") == [] and len(desk.names("results")) == 2)
+    assert set(await _commands(desk)) == {"1", "2"}
+    assert desk.names("done") == ["orders.xlsx"]
+    first, last = (table((desk.folder / "results" / name).read_bytes()) for name in desk.names("results"))
+    assert (len(first), len(last)) == (2, 3)
+    assert desk.names("results")[1] == "orders.xlsx.result.xlsx"
 
 
 async def test_a_workbook_is_asked_for_by_its_source_alone_and_told_when_it_is_ready(desk: Desk, hub: Hub) -> None:

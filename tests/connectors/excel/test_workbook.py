@@ -5,13 +5,14 @@ import io
 import struct
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.excel import importing, workbook
-from connectors.excel.mapper import BadWorkbook
+from connectors.excel import cells, importing, results, workbook
+from connectors.excel.mapper import BadWorkbook, table_of
 from connectors.excel.spec import MAX_BYTES, MAX_ROWS
 from tests.connectors.excel import books
 
@@ -172,6 +173,72 @@ def test_more_rows_than_are_taken_are_refused_at_the_first_too_many() -> None:
     with contextlib.closing(book), pytest.raises(BadWorkbook) as refused:
         importing.survey(book, 3)
     assert (refused.value.problems[0].cell, refused.value.problems[0].reason.code) == ("5", "too_many_rows")
+
+
+def read(sheet: str, strings: str = "") -> list[tuple[cells.Cell, ...]]:
+    data = io.BytesIO(books.packed(books.parts(f"<sheetData>{sheet}</sheetData>", strings)))
+    with contextlib.closing(workbook.opened(data, MAX_BYTES)) as book:
+        return [row.cells for row in book.rows(book.sheets[0])]
+
+
+def test_text_that_libraries_write_as_a_formulas_is_text() -> None:
+    """SheetJS and others have ``t="str"`` for every text; Excel for a formula's alone, beside the formula."""
+    [[text, formula]] = read('<row><c t="str"><v>21201</v></c><c t="str"><f>A1</f><v>21201</v></c></row>')
+    assert (text.text, text.form, formula.form) == ("21201", cells.Form.TEXT, cells.Form.FORMULA)
+
+
+def test_what_an_array_formula_fills_is_a_formulas_too() -> None:
+    rows = read(
+        '<row><c><f t="array" ref="A1:A2">B1:B2</f><v>1</v></c><c><v>1</v></c></row>'
+        "<row><c><v>2</v></c><c><v>2</v></c></row>"
+        "<row><c><v>3</v></c><c><v>3</v></c></row>"
+    )
+    assert [[cell.form for cell in row] for row in rows] == [
+        [cells.Form.FORMULA, cells.Form.NUMBER],
+        [cells.Form.FORMULA, cells.Form.NUMBER],
+        [cells.Form.NUMBER, cells.Form.NUMBER],
+    ]
+
+
+@pytest.mark.parametrize("ref", ["", "B2:A1", "A0", "x" * 99])
+def test_an_array_formula_of_no_cells_is_refused(ref: str) -> None:
+    sheet = f'<sheetData><row><c><f t="array" ref="{ref}">1</f><v>1</v></c></row></sheetData>'
+    assert "damaged" in refusal(books.packed(books.parts(sheet)))
+
+
+def test_array_formulas_without_end_are_refused() -> None:
+    formula = '<c><f t="array" ref="A1:A9">1</f></c>'
+    sheet = f"<sheetData><row>{formula * (workbook.MAX_ARRAYS + 1)}</row></sheetData>"
+    assert "array formulas" in refusal(books.packed(books.parts(sheet)))
+
+
+def test_characters_that_xml_has_no_other_way_for_are_read() -> None:
+    [row] = read(
+        '<row><c t="s"><v>0</v></c><c t="inlineStr"><is><t>a_x005F_x000D_</t></is></c>'
+        "<c t='str'><v>_xD800_ _x00zz_</v></c></row>",
+        "<si><t>ab_x000D_</t></si>",
+    )
+    assert [cell.text for cell in row] == ["ab\r", "a_x000D_", "_xD800_ _x00zz_"]
+
+
+def test_headings_may_break_their_line() -> None:
+    headings = [heading.replace(" ", "_x000D_\n") for heading in books.HEADINGS]
+    assert looked_through(books.packed(books.parts(books.cells(headings, ("1",))))).rows == 1
+
+
+def test_sheets_whose_names_would_be_one_get_names_of_their_own_in_the_result(tmp_path: Path) -> None:
+    parts = books.parts()
+    sheet = '<sheet name="{}" sheetId="1" r:id="r1"/>'
+    names = ["Sheet 2", "SHEET 2", "Sheet 3", "", "a/b", "a'b"]
+    main = parts["xl/workbook.xml"]
+    at, end = main.index("<sheet "), main.index("</sheets>")
+    parts["xl/workbook.xml"] = main[:at] + "".join(map(sheet.format, names)) + main[end:]
+    result = tmp_path / "result.xlsx"
+    with contextlib.closing(workbook.opened(io.BytesIO(books.packed(parts)), MAX_BYTES)) as book:
+        table = table_of(books.INVOICES, next(book.rows(book.sheets[0])), since_1904=False)
+        results.write(result, book, [(each, table, []) for each in book.sheets])
+    with result.open("rb") as file, contextlib.closing(workbook.opened(file, MAX_BYTES)) as book:
+        assert [each.name for each in book.sheets] == ["Sheet 2", "Sheet 3", "Sheet 4", "Sheet 5", "a b", "Sheet 6"]
 
 
 @given(st.data())

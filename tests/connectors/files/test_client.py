@@ -140,6 +140,23 @@ async def test_an_earlier_file_of_the_same_name_is_not_overwritten(folder: Folde
     assert names(folder.results) == {"products.csv.result.csv", "products.eeeeeeeeeeee.csv.result.csv"}
 
 
+async def test_a_result_of_an_earlier_file_of_the_same_name_is_not_overwritten(folder: Folder) -> None:
+    await finished(folder, put(folder, "products.csv", b"1"), taken=False)
+    await finished(folder, put(folder, "products.csv", b"2"), digest="e" * 64)
+    assert (names(folder.failed), names(folder.done)) == ({"products.csv"}, {"products.eeeeeeeeeeee.csv"})
+    assert names(folder.results) == {"products.csv.result.csv", "products.eeeeeeeeeeee.csv.result.csv"}
+
+
+async def test_a_file_that_came_under_the_name_meanwhile_stays_to_be_read(folder: Folder) -> None:
+    seen = put(folder, "products.csv", b"1")
+    put(folder, "products.csv", b"later")
+    await finished(folder, seen)
+    assert (names(folder.inbox), names(folder.done)) == ({"products.csv"}, set())
+    await finished(folder, put(folder, "products.csv", b"later"), digest="e" * 64)
+    assert names(folder.done) == {"products.csv"}
+    assert names(folder.results) == {f"products.{DIGEST[:12]}.csv.result.csv", "products.csv.result.csv"}
+
+
 async def test_a_name_that_is_no_text_or_very_long_is_moved_all_the_same(folder: Folder) -> None:
     odd, long = os.fsdecode(b"products\xff.csv"), "products-" + "ا" * 118 + ".csv"
     for name in (odd, long):

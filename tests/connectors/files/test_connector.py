@@ -183,6 +183,33 @@ async def test_a_file_changed_while_it_is_read_is_read_again(
     assert folder.names("results") == ["products.csv.result.csv"]
 
 
+async def test_a_file_rewritten_in_place_while_it_is_read_has_no_half_document_taken(
+    around: Surroundings, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer stops in the middle of a document just when its rows are read, and ends after that."""
+    inbox, whole = folder.root / "inbox", orders(1) + orders(1).removeprefix(HEADING)
+    form, discard, half = connector.Connector._form, connector.Result.discard, orders(1)
+
+    async def _form(*arguments: object) -> object:
+        found = await form(*arguments)  # type: ignore[arg-type]
+        if (inbox / "documents.csv").read_text() == whole + "\n":
+            (inbox / "documents.csv").write_text(half)
+        return found
+
+    async def _discard(result: connector.Result) -> None:
+        await discard(result)
+        (inbox / "documents.csv").write_text(whole)
+
+    monkeypatch.setattr(connector.Connector, "_form", _form)
+    monkeypatch.setattr(connector.Result, "discard", _discard)
+    folder.put("documents.csv", whole + "\n")
+    async with Running(around.connectors(instance(spec(folder)))):
+        await until(lambda: folder.names("done") == ["documents.csv"])
+    [command] = await around.commands()
+    assert isinstance(command, Submit)
+    assert len(command.document.lines) == 2
+
+
 async def test_the_same_content_delivered_again_is_taken_again(around: Surroundings, folder: Folder) -> None:
     stock = "product,warehouse,on_hand\nP,W,1\n"
     async with Running(around.connectors(instance(spec(folder)))):

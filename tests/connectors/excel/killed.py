@@ -1,0 +1,55 @@
+"""A process that runs one Excel connector, without a folder, and ends itself by SIGKILL at a named point.
+
+Arguments: bootstrap servers, topic prefix, DSN, instance, data directory, point, and how often it is passed alive.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.excel import importing, keeping
+from connectors.excel.spec import Spec
+from hub.bus.settings import Kafka
+from hub.runtime.connect import Connectors
+from hub.store.pool import Store
+from tests.connectors.conftest import instance
+
+POINTS: dict[str, tuple[Any, str]] = {
+    "between publish and place": (keeping.Keeping, "save"),
+    "before the result is kept": (keeping.Keeping, "finish"),
+    "before it is forgotten": (keeping.Keeping, "_leave"),
+}
+
+
+def arm(point: str, spared: int) -> None:
+    """Make the named function end this process the next time but ``spared``."""
+    owner, name = POINTS[point]
+    original: Callable[..., Any] = getattr(owner, name)
+    left = [spared]
+
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return original(*arguments, **options)
+
+    setattr(owner, name, deadly)
+
+
+async def main(bootstrap: str, prefix: str, dsn: str, name: str, data: str, point: str, spared: str) -> None:
+    arm(point, int(spared))
+    importing.BATCH = 2  # type: ignore[misc]
+    store = Store(dsn)
+    await store.open()
+    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=20))
+    connectors = Connectors([instance(spec, name, "excel")], Kafka(bootstrap, prefix=prefix), store, Path(data))
+    await connectors.run(asyncio.Event())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
