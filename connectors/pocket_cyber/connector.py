@@ -43,7 +43,7 @@ class Connector(base.Connector[Spec]):
     async def run(self) -> None:
         work: list[Coroutine[Any, Any, None]] = [self._note_outcomes(), self._sweep()]
         if self.spec.folder is not None:
-            work.append(Drops(self.spec, self.context, self._desk, self.spec.folder).run())
+            work.append(Drops(self.spec, self.context, self._desk, self._log, self.spec.folder).run())
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

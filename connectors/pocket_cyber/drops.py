@@ -23,14 +23,16 @@ from connectors.files.mapper import Origin
 from connectors.files.rows import BadFile, Row
 from connectors.files.spec import Spec as FilesSpec
 from connectors.pocket_cyber import limits, mapper
-from connectors.pocket_cyber.desk import Desk, Judged, Known
+from connectors.pocket_cyber.desk import Desk, Judged, Known, conflict
 from connectors.pocket_cyber.exchange import Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
+from connectors.pocket_cyber.outcome_files import OutcomeFiles
+from connectors.pocket_cyber.outcomes import Log, Reading
 from connectors.pocket_cyber.spec import Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import codec, text
-from schemas.commands import Amend, Submit
+from schemas.commands import Amend, Submit, fingerprint
 from schemas.documents import Document, DocumentRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
@@ -43,29 +45,32 @@ _NOT_TAKEN: Final = ("to_warehouse", "hold")
 class Drops:
     """The folders of an instance, each looked after by itself."""
 
-    def __init__(self, spec: Spec, context: Context, desk: Desk, root: Path) -> None:
+    def __init__(self, spec: Spec, context: Context, desk: Desk, log: Log, root: Path) -> None:
         self._spec = spec
         self._context = context
         self._desk = desk
+        self._log = log
         self._root = root
         self._outage = Outage(f"the folder {root}", context.logger)
 
     async def run(self) -> None:
         """Until cancelled; a holder's folder that is made later is found."""
-        at_work: dict[str, asyncio.Task[None]] = {}
+        known: set[str] = set()
+        at_work: list[asyncio.Task[None]] = []
         try:
             while True:
-                for holder in await self._present(told=bool(at_work)):
-                    if holder.holder not in at_work:
-                        at_work[holder.holder] = asyncio.create_task(self._connector(holder).run())
-                for task in at_work.values():
+                for holder in await self._present(told=bool(known)):
+                    if holder.holder not in known:
+                        known.add(holder.holder)
+                        at_work += map(asyncio.create_task, (self._connector(holder).run(), self._told(holder).run()))
+                for task in at_work:
                     if task.done():
                         task.result()
                 await asyncio.sleep(self._spec.poll.total_seconds())
         finally:
-            for task in at_work.values():
+            for task in at_work:
                 task.cancel()
-            await asyncio.gather(*at_work.values(), return_exceptions=True)
+            await asyncio.gather(*at_work, return_exceptions=True)
 
     async def _present(self, *, told: bool) -> list[Rights]:
         """Those whose folder is there. Where others ``told`` of it, a root that is away is passed over in silence."""
@@ -80,6 +85,10 @@ class Drops:
         spec = FilesSpec(folder=self._root / holder.holder, source=self._desk.source, poll=self._spec.poll)
         intake: Callable[[Context, Origin], files.Intake] = partial(_Intake, holder, self._desk)
         return files.Connector(spec, self._context, intake=intake, cursor=f"file/{holder.holder}")
+
+    def _told(self, holder: Rights) -> OutcomeFiles:
+        reading = Reading(self._desk.source, holder.holder, self._context.records, self._context.lookup)
+        return OutcomeFiles(self._context, self._log, reading, Folder(self._root / holder.holder), self._spec.poll)
 
 
 def holders(spec: Spec, root: Path) -> list[Rights]:
@@ -114,6 +123,7 @@ class _Intake(files.Intake):
         self._entries: dict[str, bytes] = {}
         self._originals: dict[str, Document] = {}
         self._judged: dict[str, Judged] = {}
+        self._brought: dict[tuple[str, int], str] = {}
 
     def admit(self, kind: str) -> None:
         if kind != words.DOCUMENTS:
@@ -140,9 +150,12 @@ class _Intake(files.Intake):
                 raise InvalidRequest(tuple(problems))
             sent = Sent(local_id, mapper.of_holder(request, self._holder.holder), None)
             judged = self._desk.judge(sent, self._holder, self._known, self.context.clock())
+            digest, revision = judged.entry.digest, request.revision
+            if self._brought.setdefault((local_id, revision), digest) != digest:
+                raise InvalidRequest((conflict(local_id, revision),))
         except InvalidRequest as refused:
             raise InvalidRequest(tuple(map(_of_column, refused.problems))) from None
-        self._judged[sent.request.source_id] = judged
+        self._judged[digest] = judged
         return sent.request
 
     @property
@@ -150,7 +163,7 @@ class _Intake(files.Intake):
         return Known(self._products, self._accounts, self._entries, self._originals)
 
     async def hand_over(self, commands: Sequence[Submit | Amend]) -> None:
-        judged = [self._judged[command.source_id] for command in commands]
+        judged = [self._judged[fingerprint(command.document)] for command in commands]
         verdicts = await self._desk.take(judged, self._known)
         contradicted = [
             self.context.dead_letter(

@@ -193,16 +193,20 @@ def at_todays_prices(
     """What becomes of lines whose price isn't the catalogue's any more, or of a return not that of its ``original``.
 
     A repriced line keeps its discount's share of the amount (half-up to the rial), and its tax is left to the hub. A
-    return is never repriced but held: what was paid for it isn't the catalogue's to say.
+    return is never repriced but held: what was paid for it isn't the catalogue's to say. Goods sold on several lines
+    may come back at the price of any.
     """
     returned = request.kind is Kind.SALES_RETURN
-    sold = {(line.product, line.attribute): line.unit_price for line in original.lines} if original else {}
+    of_sale = original.lines if original else ()
+    sold = {(line.product, line.attribute): line.unit_price for line in of_sale}
+    paid = {(line.product, line.attribute, line.unit_price) for line in of_sale}
     changed = [
         (index, line, ours)
         for index, line in enumerate(request.lines)
         if line.unit_price is not None
         and (ours := sold.get((line.product, line.attribute), _price(products.get(line.product)))) is not None
         and ours != line.unit_price
+        and (line.product, line.attribute, line.unit_price) not in paid
     ]
     if not (returned or request.kind in _SALES) or policy is PriceChanged.ACCEPT or not changed:
         return Priced(request, ())

@@ -22,6 +22,8 @@ _NOT_TAKEN = frozenset({"source_id", "currency", "to_warehouse", "hold"})
 """Fields of a document that a handheld has no say in."""
 
 _PATH = re.compile(r"(.*) - at `\$\.(\w+)`")
+_YEARS = range(1900, 2200)
+"""Of moments: a clock that was never set may say year 1, whose first hours in Tehran are in no year of UTC."""
 
 RECEIVED = "received"
 _RECEIVED_FA = "رسیده، در انتظار تصمیم"
@@ -89,8 +91,8 @@ def document(raw: bytes, holder: str) -> Sent:
     for name in _NOT_TAKEN & item.keys():
         del item[name]
         problems.append(sentence("not_taken", at=name, name=name))
-    if at is not None:
-        item.setdefault("date", at.astimezone(TEHRAN).date().isoformat())
+    if at is not None and item.get("date") is None:
+        item["date"] = at.astimezone(TEHRAN).date().isoformat()
     try:
         request = intake.request_from({**item, "source_id": local_id or "-"})
     except InvalidRequest as refused:
@@ -127,8 +129,10 @@ def _moment(value: object, problems: list[Reason]) -> datetime | None:
         problems.append(sentence("at_missing", at="at"))
         return None
     try:
-        moment: datetime = msgspec.convert(value, Moment)
+        moment: datetime | None = msgspec.convert(value, Moment)
     except msgspec.ValidationError:
+        moment = None
+    if moment is None or moment.year not in _YEARS:
         problems.append(sentence("at_unreadable", at="at", value=text.normalise(str(value))[:40]))
         return None
     return moment.astimezone(UTC)
@@ -142,8 +146,11 @@ def visit(raw: bytes, holder: str, source: str) -> Visit:
         found = _PATH.fullmatch(str(error))
         problem, field = (found[1], found[2]) if found else (str(error), None)
         raise InvalidRequest((sentence("visit_unreadable", at=field, problem=problem),)) from None
-    if "\x00" in sent.reason + sent.note:
-        raise InvalidRequest((reason("bad_text", at="note"),))
+    if "\x00" in sent.account + sent.reason + sent.note:
+        raise InvalidRequest((reason("bad_text", at="account" if "\x00" in sent.account else "note"),))
+    for field, moment in (("began_at", sent.began_at), ("ended_at", sent.ended_at)):
+        if moment is not None and moment.year not in _YEARS:
+            raise InvalidRequest((sentence("at_unreadable", at=field, value=moment.isoformat()),))
     own_id = source_id(holder, sent.id)
     return Visit(
         id=ids.derive(ids.source_namespace(source), f"visit/{own_id}"),

@@ -52,6 +52,10 @@ class Log:
         self._records = records
         self._tails: dict[str, int] = {}
 
+    def last(self, holder: str) -> int | None:
+        """The number this process wrote last into a holder's log; None: none yet."""
+        return self._tails.get(holder)
+
     async def note(self, event: DocumentEvent) -> None:
         """Append what happened to a holder's document; one of this source that is no holder's is passed over."""
         found = parted(event.source_id)
@@ -104,7 +108,7 @@ class Reading(NamedTuple):
     async def page(self, cursor: str, limit: int) -> OutcomePage:
         """What changed since the cursor ("": everything that is kept), each document once, as it now is."""
         log = bucket(self.holder)
-        known = bool(cursor) and cursor in await self.records.get(log, [cursor])
+        known = cursor.isdecimal() and cursor in await self.records.get(log, [cursor])
         rows = await self.records.page(log, cursor if known else "", limit)
         last: dict[str, Told] = {}
         for _, raw in rows:

@@ -15,7 +15,7 @@ from connectors.pocket_cyber.mapper import Sent
 from connectors.pocket_cyber.spec import Edition, Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import ids
-from schemas.dates import today_in_tehran
+from schemas.dates import jalali_time, today_in_tehran
 from schemas.deadletters import DeadLetter
 from schemas.intake import InvalidRequest
 from schemas.master import Account
@@ -89,6 +89,8 @@ class Push:
             oldest=self._spec.oldest,
             field="began_at",
         )
+        if visit.ended_at is not None and visit.ended_at > self._now + self._spec.clock_skew:
+            wrong.append(sentence("from_future", at="ended_at", value=jalali_time(visit.ended_at)))
         if wrong:
             raise InvalidRequest(tuple(wrong))
         return visit

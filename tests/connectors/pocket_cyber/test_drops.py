@@ -13,7 +13,7 @@ from schemas.documents import State
 from schemas.master import Product
 from tests.connectors.conftest import until
 from tests.connectors.pocket_cyber.test_exchange import results
-from tests.connectors.pocket_cyber.world import PRICE, Backdrop, Site, open_site
+from tests.connectors.pocket_cyber.world import PARTIAL, PRICE, Backdrop, Site, open_site, running_again
 
 HEADING = "شماره سند,نوع سند,تاریخ,مشتری,تسویه,انبار,کد کالا,تعداد,فی,تخفیف\n"
 
@@ -155,3 +155,78 @@ async def test_a_half_written_file_is_left_alone_and_a_folder_made_later_is_foun
         await result(root, "v2", "documents.csv")
         await site.decided("v2", "S1")
         assert [path.name for path in (root / "v1" / "inbox").iterdir()] == ["documents.csv.part"]
+
+
+def told(root: Path, holder: str = "v1") -> list[dict[str, str]]:
+    """The rows of all outcome files, in the order of their names."""
+    found: list[dict[str, str]] = []
+    for path in sorted((root / holder / "results").glob("outcomes-*.csv")):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            found += csv.DictReader(file)
+    return found
+
+
+async def test_outcomes_lie_beside_the_results(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    async with open_site(backdrop, dropping(root, source=PARTIAL), tmp_path) as site:
+        text = (
+            HEADING
+            + row(site, "S1", site.drink)
+            + row(site, "S1", site.food, quantity=150)
+            + row(site, "S2", site.tool, quantity=90, payment="نسیه", unit_price=2 * PRICE)
+        )
+        drop(root, "v1", "documents-1.csv", text)
+        await until(lambda: {"S1", "S2"} <= {each["source_id"] for each in told(root)})
+        whole, first, second = (each for each in told(root) if each["source_id"] == "S1")
+        assert (whole["state"], whole["state_fa"], whole["line"]) == ("cleared", "تأییدشده", "")
+        assert int(whole["payable"]) == 102 * PRICE * 11 // 10
+        assert (first["line"], first["product"], Decimal(first["quantity"])) == ("1", site.drink, 2)
+        assert (Decimal(first["short"]), first["fa"]) == (0, "")
+        assert (Decimal(second["quantity"]), Decimal(second["short"])) == (100, 50)
+        assert site.food in second["fa"]
+        assert site.food in second["en"]
+        held = next(each for each in told(root) if each["source_id"] == "S2")
+        assert held["state"] == "held"
+        assert told(root, "v2") == []
+        # Of what came over HTTP, and what is decided later, the folder hears as well.
+        device = await site.ready("v1")
+        sale = device.sell(account=site.ali, payment="cash", lines=[device.line(site.drink, "1")])
+        await device.push()
+        await until(lambda: sale in {each["source_id"] for each in told(root)})
+        [document] = await site.decided("v1", "S2")
+        path = f"/v1/documents/{document.id}/refuse?wait=decision&timeout=30"
+        assert (await site.operator.at(site.address).post(path, {"note": "no"})).status == 200
+        await until(lambda: "rejected" in [each["state"] for each in told(root) if each["source_id"] == "S2"])
+        names = {path.name for path in (root / "v1" / "results").iterdir()}
+        assert names == {"documents-1.csv.result.csv", *(each for each in names if each.startswith("outcomes-0"))}
+    before = told(root)
+    async with running_again(site):
+        drop(root, "v1", "documents-2.csv", HEADING + row(site, "S3", site.drink))
+        await until(lambda: "S3" in {each["source_id"] for each in told(root)})
+    assert {each["source_id"] for each in told(root)[len(before) :]} == {"S3"}
+
+
+async def test_revisions_and_contradictions_in_one_file_are_told_apart(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    async with open_site(backdrop, dropping(root), tmp_path) as site:
+        document = {
+            "source_id": "S1",
+            "kind": "sales_invoice",
+            "date": jalali(today_in_tehran(utc_now())),
+            "account": site.ali,
+            "payment": "cash",
+            "lines": [{"product": site.drink, "quantity": 1, "unit_price": PRICE, "warehouse": site.van}],
+        }
+        rows = [
+            {**document, "revision": 2, "note": "newer"},
+            document,
+            {**document, "source_id": "S2"},
+            {**document, "source_id": "S2", "note": "otherwise"},
+        ]
+        lines = "".join(msgspec.json.encode(each).decode() + "\n" for each in rows)
+        drop(root, "v1", "documents-1.jsonl", lines)
+        found = await result(root, "v1", "documents-1.jsonl")
+        assert [(each["row"], each["code"]) for each in found] == [("4", "conflict"), ("", "summary")]
+        first, second = await site.decided("v1", "S1", "S2")
+        assert (first.revision, first.note) == (2, "newer")
+        assert second.note == ""

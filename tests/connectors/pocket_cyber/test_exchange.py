@@ -73,11 +73,13 @@ async def test_an_impossible_time_is_refused(
         device = await site.ready("v1")
         sale = device.sell(account=site.ali, ago=ago, lines=[device.line(site.drink)])
         visit = device.visit(account=site.ali, ago=ago)
+        ending = device.visit(account=site.ali, ended_at=(device.now - min(ago, timedelta(0))).isoformat())
         await device.push()
         for id_ in (sale, visit):
             entry = device.ledger[id_]
             assert entry.results == ["refused" if why else "accepted"]
             assert set(entry.reasons) == ({why} if why else set())
+        assert set(device.ledger[ending].reasons) == ({why} if why == "from_future" else set())
 
 
 async def test_a_bad_item_stops_no_other_and_is_kept(backdrop: Backdrop, tmp_path: Path) -> None:

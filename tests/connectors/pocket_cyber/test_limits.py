@@ -197,7 +197,7 @@ def original(price: int) -> Document:
         date=date(2024, 3, 19),
         received_at=moment,
         changed_at=moment,
-        lines=(DocumentLine(1, "COLA", Decimal(9), price),),
+        lines=(DocumentLine(1, "COLA", Decimal(9), price), DocumentLine(2, "COLA", Decimal(1), 0)),
     )
 
 
@@ -313,6 +313,8 @@ def test_a_document_gets_the_holders_identity_and_the_day_in_tehran() -> None:
     assert sent.at == datetime(2024, 3, 20, 20, 35, tzinfo=UTC)
     assert mapper.document(raw(date="1403/01/05"), "v1").request.date == date(2024, 3, 24)
     assert mapper.document(raw(), "v1") == mapper.document(raw(), "v1")
+    without = msgspec.json.encode({**DOCUMENT, "date": None, "account": None})
+    assert mapper.document(without, "v1").request.date == date(2024, 3, 21)
     back = mapper.document(raw(kind="sales_return", original="7"), "v1").request
     assert ids.original_id("s", back.original or "") == ids.document_id("s", "v1/7")
 
@@ -328,6 +330,8 @@ def test_a_document_gets_the_holders_identity_and_the_day_in_tehran() -> None:
         ({"at": "2024-03-20T20:35:00"}, {"at"}),
         ({"at": "now"}, {"at"}),
         ({"at": 1_700_000_000}, {"at"}),
+        ({"at": "0001-01-01T00:00:00+03:30"}, {"at"}),
+        ({"at": "9999-12-31T23:59:59Z"}, {"at"}),
         (
             {"hold": "x", "currency": "IRR", "to_warehouse": "1", "source_id": "9"},
             {"hold", "currency", "to_warehouse", "source_id"},
@@ -375,6 +379,10 @@ def test_a_visit() -> None:
         ({"latitude": "north"}, "latitude"),
         ({"id": "../1"}, "id"),
         ({"mood": "good"}, None),
+        ({"began_at": "0001-01-01T00:00:00+03:30"}, "began_at"),
+        ({"ended_at": "9999-12-31T23:59:59-03:30"}, "ended_at"),
+        ({"account": "A\x00"}, "account"),
+        ({"note": "\x00"}, "note"),
     ],
 )
 def test_a_visit_that_cant_be_read(changes: dict[str, Any], field: str | None) -> None:

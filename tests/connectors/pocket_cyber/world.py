@@ -160,14 +160,21 @@ async def open_site(backdrop: Backdrop, spec: Spec, data: Path, *, runs: bool = 
         if not runs:
             yield site
             return
-        stop = asyncio.Event()
-        connectors = Connectors([site.instance], backdrop.kafka, backdrop.store, data)
-        task = asyncio.create_task(connectors.run(stop))
-        try:
+        async with running_again(site):
             yield site
-        finally:
-            stop.set()
-            await asyncio.wait_for(task, 30)
+
+
+@asynccontextmanager
+async def running_again(site: Site) -> AsyncIterator[None]:
+    """The instance's connector at work, as after a restart."""
+    stop = asyncio.Event()
+    connectors = Connectors([site.instance], site.backdrop.kafka, site.backdrop.store, site.data)
+    task = asyncio.create_task(connectors.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
 
 
 @asynccontextmanager
