@@ -4,7 +4,8 @@ import hashlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from aiohttp import web
@@ -124,6 +125,26 @@ def token_of(request: web.Request) -> str | None:
 def caller_of(key: Key) -> Caller:
     """A key as a caller."""
     return Caller(key.name, key.source, key.scopes, key.per_minute, "admin" in key.scopes, f"key {key.id}")
+
+
+def address_of(request: web.Request, trusted: Collection[str]) -> str:
+    """Where a request comes from: the nearest address that isn't a trusted proxy's."""
+    address = request.remote or ""
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    while address in trusted and forwarded:
+        named = forwarded.pop().strip()
+        if not _is_address(named):
+            break
+        address = named
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def public_caller(address: str, per_minute: int) -> Caller:

@@ -95,7 +95,7 @@ def _handler(served: Served, endpoint: Endpoint) -> Handler:
                 body=await bodies.read_raw(call.request, limit, call.hub.settings),
                 key=call.caller.name,
                 source=call.caller.source,
-                remote=call.request.remote or "",
+                remote=doorman.address_of(call.request, call.hub.settings.trusted_proxies),
             )
         )
         return web.Response(
@@ -108,7 +108,8 @@ def _handler(served: Served, endpoint: Endpoint) -> Handler:
 def _take_turn(call: Call) -> None:
     """Whoever brings no key of the hub's is counted by address."""
     settings = call.hub.settings
-    allowance = call.hub.buckets.take(f"receivers {call.request.remote}", settings.receiver_per_minute)
+    address = doorman.address_of(call.request, settings.trusted_proxies)
+    allowance = call.hub.buckets.take(f"receivers {address}", settings.receiver_per_minute)
     if allowance.retry_after:
         raise doorman.too_many(allowance)
     call.request[RATE] = allowance

@@ -126,7 +126,8 @@ async def _admitted(request: web.Request, hub: Context, route: Route) -> Caller:
 
 async def _caller(request: web.Request, hub: Context, *, public: bool) -> Caller:
     if public and "Authorization" not in request.headers:
-        return doorman.public_caller(request.remote or "", hub.settings.public_per_minute)
+        address = doorman.address_of(request, hub.settings.trusted_proxies)
+        return doorman.public_caller(address, hub.settings.public_per_minute)
     caller = await live_caller(hub, doorman.token_of(request))
     if caller is None:
         raise doorman.unauthorized()

@@ -18,6 +18,8 @@ class ApiSettings(msgspec.Struct, frozen=True):
     """Requests a minute from one address without a key, where that is allowed."""
     trusted_hosts: tuple[str, ...] = ()
     """Hosts that outbound webhooks may call though they are private, and without TLS."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of reverse proxies, whose ``X-Forwarded-For`` says who asks; what anyone else's says isn't believed."""
     receiver_per_minute: int = 6_000
     """Requests a minute from one address to connectors that admit their callers themselves."""
     default_wait_seconds: float = 10.0

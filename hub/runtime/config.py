@@ -205,6 +205,21 @@ class ApiSettings(msgspec.Struct, frozen=True):
         bool,
         Meta(description="The status page and its live feed may be read without a key.", examples=[False]),
     ] = False
+    trusted_proxies: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Meta(pattern=r"\A[0-9a-f.:]+\Z", extra={"expected": ("an IP address", "نشانی IP")}),
+            ],
+            ...,
+        ],
+        Meta(
+            description="Addresses of reverse proxies before the API. What is counted by address (enrolment of "
+            "handhelds, webhooks, the status page) goes by their `X-Forwarded-For`; without them all behind a proxy "
+            "share one count.",
+            examples=[("127.0.0.1",)],
+        ),
+    ] = ()
     rate_limit: Annotated[
         int,
         Meta(

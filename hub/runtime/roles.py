@@ -158,6 +158,7 @@ async def _serve(around: Surroundings, instances: Sequence["Instance"], data: Pa
         max_body_bytes=config.max_body_bytes,
         max_batch=config.max_batch,
         public_status=config.public_status,
+        trusted_proxies=config.trusted_proxies,
         trusted_hosts=around.config.webhooks.trusted_hosts,
     )
     async with publishing(around.kafka) as producer:

@@ -43,6 +43,7 @@ class Told(msgspec.Struct):
     key: str = ""
     source: str = ""
     size: int = 0
+    remote: str = ""
 
 
 class Shop(Receiver[Spec]):
@@ -50,6 +51,7 @@ class Shop(Receiver[Spec]):
     endpoints: ClassVar[tuple[Endpoint, ...]] = (
         Endpoint("push", "POST", "", "Push.", takes="application/json", gives=Told, max_bytes=1_000),
         Endpoint("fail", "GET", "/fail/{item}", "Fail."),
+        Endpoint("greet", "GET", "/greeting", "Greet.", gives=Told),
         Endpoint("item", "GET", "/items/{item}", "One.", scope="stock:read", gives=Told, query={"word": "A word."}),
     )
 
@@ -61,7 +63,13 @@ class Shop(Receiver[Spec]):
             await self.context.publisher.pushes([self.context.push("order/1", request.body)])
             await self.context.records.put("seen", {"1": request.body})
         told = Told(
-            self.spec.greeting, item, request.query.get("word", ""), request.key, request.source, len(request.body)
+            self.spec.greeting,
+            item,
+            request.query.get("word", ""),
+            request.key,
+            request.source,
+            len(request.body),
+            request.remote,
         )
         return Response(body=msgspec.json.encode(told), headers={"X-Shop": request.headers.get("x-shop", "")})
 
@@ -74,6 +82,30 @@ async def served(idle_hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return receivers([instance], idle_hub.producer, idle_hub.kafka, idle_hub.store, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "counted"),
+    [
+        ((), "192.0.2.1", "127.0.0.1"),
+        (("127.0.0.1",), "192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1",), "10.9.9.9, 192.0.2.1", "192.0.2.1"),
+        (("127.0.0.1", "10.0.0.2"), "192.0.2.1, 2001:db8::1 ,10.0.0.2", "2001:db8::1"),
+        (("127.0.0.1",), "", "127.0.0.1"),
+        (("127.0.0.1",), "192.0.2.1, unknown", "127.0.0.1"),
+        (("127.0.0.1", "10.0.0.2"), "10.0.0.2", "10.0.0.2"),
+        (("10.0.0.2",), "192.0.2.1", "127.0.0.1"),
+    ],
+)
+async def test_a_caller_is_counted_by_the_address_a_trusted_proxy_forwards(
+    idle_hub: Hub, served: list[ServedConnector], trusted: tuple[str, ...], forwarded: str, counted: str
+) -> None:
+    async with idle_hub.api(served, trusted_proxies=trusted, receiver_per_minute=1) as api:
+        through = Client(idle_hub.session, api.address)
+        headers = {"X-Forwarded-For": forwarded}
+        answer = await through.get("/webhooks/shop/main/greeting", headers=headers)
+        assert answer.body["remote"] == counted
+        assert (await through.get("/webhooks/shop/main/greeting", headers=headers)).status == 429
+
+
 @pytest.fixture
 async def caller(idle_hub: Hub, served: list[ServedConnector]) -> AsyncIterator[Client]:
     async with idle_hub.api(served) as api:
@@ -83,7 +115,8 @@ async def caller(idle_hub: Hub, served: list[ServedConnector]) -> AsyncIterator[
 async def test_a_push_is_answered_once_kafka_has_it(idle_hub: Hub, caller: Client) -> None:
     answer = await caller.post("/webhooks/shop/main", b'{"id": 1}', headers={"X-Shop": "7"})
     assert answer.status == 200
-    assert answer.body == {"greeting": "hello", "item": "", "word": "", "key": "", "source": "", "size": 9}
+    told = {"greeting": "hello", "item": "", "word": "", "key": "", "source": "", "size": 9, "remote": "127.0.0.1"}
+    assert answer.body == told
     assert answer.headers["X-Shop"] == "7"
     assert answer.headers["Content-Type"] == "application/json"
     async with KafkaEvents(idle_hub.kafka, "shop.main").pushes("orders") as reader, asyncio.timeout(30):
