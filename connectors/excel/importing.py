@@ -177,10 +177,11 @@ class Importer:
         name: str,
     ) -> Import:
         found = mapped(workbook, surveyed, Origin(entry.source, self._context.name, entry.accepted_at))
-        done = 0
+        done, room = 0, results.MAX_TOLD
         while batch := await _reading(workbook, lambda: list(islice(found, BATCH))):
             for index, outcome in batch:
-                verdicts[index].append(Verdict.of(outcome))
+                verdicts[index].append(Verdict.of(outcome, room))
+                room -= len(verdicts[index][-1].complaints)
             done += len(batch)
             self.rows = batch[-1][1].last
             fresh = [outcome for _, outcome in batch[max(entry.through - (done - len(batch)), 0) :]]

@@ -20,6 +20,8 @@ from connectors.excel.workbook import Sheet, Workbook
 from schemas.documents import State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 
+MAX_TOLD: Final = 50_000
+"""Reasons kept in memory of rows that are no documents; beyond, of each document the first alone."""
 MAX_COMMENTS: Final = 5_000
 """Comments are kept in memory; further cells are coloured, and their rows' last column tells the reasons."""
 
@@ -54,10 +56,11 @@ class Verdict(msgspec.Struct):
     repeated: bool = False
 
     @classmethod
-    def of(cls, outcome: Taken | Refused) -> "Verdict":
-        """As it stands when the mapper has told it."""
+    def of(cls, outcome: Taken | Refused, room: int = MAX_TOLD) -> "Verdict":
+        """As it stands when the mapper has told it; ``room`` is how many reasons may still be kept."""
         if isinstance(outcome, Refused):
-            return cls(outcome.first, outcome.last, outcome.source_id, outcome.complaints, state="refused")
+            complaints = outcome.complaints if len(outcome.complaints) <= room else outcome.complaints[:1]
+            return cls(outcome.first, outcome.last, outcome.source_id, complaints, state="refused")
         command = outcome.command
         return cls(
             outcome.first,

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.connectors.excel import books
 
@@ -10,13 +11,20 @@ STATED_MIB = 150
 ROWS = 50_000
 
 
+def _right(number: int) -> list[Any]:
+    return books.row(str(number), product=f"کالای {number}", account=f"21{number}")
+
+
+def _wrong(number: int) -> list[Any]:
+    """A row with nothing right but its number."""
+    wrong = f"غلط {number}"
+    return books.row(
+        str(number), date=wrong, account="=1", warehouse="=1", product="=1", quantity=wrong, unit_price=wrong
+    )
+
+
 async def test_fifty_thousand_rows_stay_within_the_stated_memory(tmp_path: Path) -> None:
-    rows = [
-        books.row(
-            str(number), product=f"کالای {number}", account=f"21{number}", quantity="=1" if number % 9 == 0 else 2
-        )
-        for number in range(ROWS)
-    ]
+    rows = [_wrong(number) if number % 9 else _right(number) for number in range(ROWS)]
     workbook, result = tmp_path / "workbook.xlsx", tmp_path / "result.xlsx"
     workbook.write_bytes(books.invoices(*rows))
     del rows
