@@ -7,7 +7,7 @@ from typing import Annotated
 import jdatetime
 import msgspec
 
-from schemas.text import latin_digits
+from schemas.text import code
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A date-time on the wire: always aware, for one without an offset can't be compared with the others."""
@@ -27,7 +27,7 @@ def parse_date(text: str) -> date:
 
     The year tells the calendar: 1200-1599 is Jalali, 1900-2199 Gregorian. Raises ValueError with a sentence.
     """
-    plain = latin_digits(text).strip()
+    plain = code(text)
     found = _DATE.fullmatch(plain)
     if found is None:
         if "T" in plain or " " in plain:

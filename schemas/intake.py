@@ -242,10 +242,14 @@ def _moment(value: object) -> dt.datetime:
 
 
 def _number_text(value: str) -> str:
-    """A typed number's plain text. A separator that doesn't part thousands ("1,5") is refused: it may mean anything."""
-    if _SEPARATED.search(value.strip()) and not _GROUPED.fullmatch(value.strip()):
+    """A typed number's plain text, without the unseen marks that pasting brings.
+
+    A separator that doesn't part thousands ("1,5") is refused: it may mean anything.
+    """
+    plain = text.code(value)
+    if _SEPARATED.search(plain) and not _GROUPED.fullmatch(plain):
         raise _Unfit("not_number", value=_shown(value))
-    return text.number_text(value)
+    return text.number_text(plain)
 
 
 def _whole_number(code: str, value: object) -> int:

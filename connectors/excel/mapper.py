@@ -30,6 +30,8 @@ MAX_RAW: Final = 256 * 1024
 """Characters kept of a refused document for its dead letter."""
 
 _LINE_PATH: Final = re.compile(r"lines\[(\d{1,9})\](?:\.(.+))?")
+_FIELD_OF: Final = {"credit_exceeded": "account"}
+"""Where a person looks who is told of the document as such."""
 _LINE_FIELDS: Final = frozenset(LineRequest.__struct_fields__)
 
 
@@ -313,7 +315,7 @@ def _without(line: dict[str, object], field: str, value: object) -> dict[str, ob
 def cell_of(reason: Reason, table: Table, taken_lines: tuple[int, ...], numbers: tuple[int, ...], first: int) -> str:
     """The cell a decision's reason is about: its line's, under its field where that has a column."""
     found = _LINE_PATH.fullmatch(reason.field or "")
-    field = (found[2] or "product") if found else (reason.field or "")
+    field = (found[2] or "product") if found else (reason.field or _FIELD_OF.get(reason.code, ""))
     index = int(found[1]) if found else _index(reason.line, numbers)
     if index is None or index >= len(taken_lines):
         return table.at(field, first)

@@ -23,6 +23,8 @@ from connectors.files.spec import Encoding
 _SUBFOLDERS = ("inbox", "done", "failed", "results")
 _UNFINISHED_BEGIN = (".", "~")
 _UNFINISHED_END = (".part", ".tmp", ".crdownload")
+_NOBODYS = ("thumbs.db", "desktop.ini")
+"""What Windows puts into folders that people look into."""
 _MAX_NAME_BYTES = 255
 _PIECE = 256 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -81,7 +83,7 @@ class Folder:
                 raise Rejected(f"the folder {path} isn't ours to read and write; permit it to the hub's user")
 
     async def look(self) -> set[Seen]:
-        """The files in ``inbox``, but for links and those whose name says they are being written."""
+        """The files in ``inbox``, but for links and those whose name says they are being written, or nobody's."""
         return await in_thread(self._look)
 
     def _look(self) -> set[Seen]:
@@ -257,7 +259,8 @@ def inert(cell: str) -> str:
 
 
 def _finished(name: str) -> bool:
-    return not name.startswith(_UNFINISHED_BEGIN) and not name.casefold().endswith(_UNFINISHED_END)
+    plain = name.casefold()
+    return not plain.startswith(_UNFINISHED_BEGIN) and not plain.endswith(_UNFINISHED_END) and plain not in _NOBODYS
 
 
 def _short_enough(name: str, instead: str) -> str:

@@ -73,7 +73,7 @@ def test_null_leaves_an_optional_field_out_and_only_those() -> None:
 
 
 def test_iso_and_jalali_dates_are_the_same_day() -> None:
-    days = ["2024-03-20", "1403-1-1", "۱۴۰۳.۰۱.۰۱", "2024-03-19T20:30:00Z"]
+    days = ["2024-03-20", "1403-1-1", "۱۴۰۳.۰۱.۰۱", "\u200f۱۴۰۳/۰۱/۰۱\u200f", "2024-03-19T20:30:00Z"]
     assert {request_from(order(date=day)).date for day in days} == {dt.date(2024, 3, 20)}
 
 
@@ -85,6 +85,7 @@ def test_iso_and_jalali_dates_are_the_same_day() -> None:
         ("1,234.5", "1234.5"),
         ("1 234 567", "1234567"),
         ("۱٬۲۳۴٫۵", "1234.5"),
+        ("\u200f۱٬۲۳۴٫۵\u200e", "1234.5"),
         ("-2", "-2"),
         (".5", "0.5"),
         ("2e3", "2000"),

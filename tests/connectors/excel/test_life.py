@@ -290,7 +290,7 @@ async def test_what_waits_or_is_taken_in_part_or_is_beyond_the_credit_is_told_at
         told, result = await desk.imported(books.invoices(row, desk.row(plenty, product=plenty)))
     assert told["states"] == ({"cleared": 2} if state == "cleared" else {state: 1, "cleared": 1})
     [problem] = told["problems"]
-    cell = "F2" if code == "stock_partly" else "A2"
+    cell = "F2" if code == "stock_partly" else "C2"
     assert (problem["code"], problem["cell"]) == (code, cell)
     _, first, second = table(result)
     assert first[8].endswith(f"({state})")

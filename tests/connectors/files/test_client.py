@@ -36,7 +36,15 @@ def names(folder: Path) -> set[str]:
 
 async def test_a_look_finds_finished_files_only(folder: Folder) -> None:
     seen = {put(folder, "products.csv"), put(folder, "x")}
-    for unfinished in (".products.csv", "~$products.csv", "a.csv.part", "a.csv.PART", "a.tmp", "a.crdownload"):
+    for unfinished in (
+        ".products.csv",
+        "~$products.csv",
+        "a.csv.part",
+        "a.csv.PART",
+        "a.tmp",
+        "a.crdownload",
+        "Thumbs.db",
+    ):
         put(folder, unfinished)
     (folder.inbox / "folder").mkdir()
     (folder.inbox / "link.csv").symlink_to(folder.inbox / "products.csv")
