@@ -86,7 +86,8 @@ class Keeping:
             for number, piece in enumerate(pieces):
                 await self._records.put(WORKBOOKS, {_key(entry.id, number): piece})
             entry = msgspec.structs.replace(entry, pieces=len(pieces))
-            if not await self._records.put_new(_IMPORTS, entry.id, msgspec.json.encode(entry)):
+            # Whoever was first may have been forgotten by the time it is asked for.
+            while known is None and not await self._records.put_new(_IMPORTS, entry.id, msgspec.json.encode(entry)):
                 known = await self.find(entry.id)
         current = known or entry
         if not current.is_over:
