@@ -97,6 +97,14 @@ class _Shape(NamedTuple):
         )
 
 
+def moment(value: object, field: str) -> dt.datetime:
+    """An instant as people write it, Jalali or ISO; without an offset it is Tehran's time. Raises InvalidRequest."""
+    try:
+        return _moment(value)
+    except _Unfit as unfit:
+        raise InvalidRequest((reason(unfit.code, at=field, **unfit.data),)) from None
+
+
 def request_from(data: bytes | Mapping[str, object]) -> DocumentRequest:
     """The document request that JSON text, or an object already decoded from it, asks for.
 

@@ -5,7 +5,7 @@ then the cursor moves past them. Killed anywhere, the next run publishes a batch
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -16,13 +16,14 @@ from connectors import base
 from connectors.base import Context, Outage, Rejected
 from connectors.files import rows
 from connectors.files.client import Folder, Result, Seen, Survey, in_thread
-from connectors.files.mapper import Complaint, Mapper, Origin, Outcome, Refused
+from connectors.files.mapper import Complaint, Mapper, Origin, Outcome, Record, Refused
 from connectors.files.rows import BadFile, Form, Row
 from connectors.files.spec import Spec
-from connectors.files.words import sentence
+from connectors.files.words import VISITS, sentence
 from schemas.commands import Amend, Submit
 from schemas.deadletters import DeadLetter
 from schemas.documents import DocumentRequest
+from schemas.visits import Visit
 
 BATCH_ROWS: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -57,6 +58,8 @@ class Intake:
 
     def admit(self, kind: str) -> None:
         """Return if files of a kind are taken at all. Raises :exc:`BadFile`."""
+        if kind == VISITS:
+            raise rows.unknown()
 
     async def prepare(self, batch: Sequence[Row]) -> None:
         """Look up what :meth:`judge` needs for these rows. Raises Retryable."""
@@ -64,6 +67,14 @@ class Intake:
     def judge(self, request: DocumentRequest) -> DocumentRequest:
         """The request to go on with. Raises InvalidRequest, whose fields are told by row and column."""
         return request
+
+    def visit(self, values: Mapping[str, object]) -> Visit:  # noqa: ARG002 - for who overrides it
+        """The visit a row tells. Raises InvalidRequest; asked only by who admits files of visits."""
+        raise rows.unknown()
+
+    async def tell(self, records: Sequence[Record]) -> None:
+        """Publish master records. Raises Retryable; then it is called again."""
+        await self.context.publisher.master([each for each in records if not isinstance(each, Visit)])
 
     async def hand_over(self, commands: Sequence[Submit | Amend]) -> None:
         """Publish the commands. Raises Retryable; then it is called again."""
@@ -158,7 +169,7 @@ class Connector(base.Connector[Spec]):
         origin = self._origin(seen)
         intake = self._intake(self.context, origin)
         intake.admit(form.kind)
-        mapper = Mapper(form, origin, apart, intake.judge)
+        mapper = Mapper(form, origin, apart, intake.judge, intake.visit)
         async with self._folder.reading(seen.name) as lines:
             unread = (row for row in rows.rows(lines, form) if row.number > place.row)
             while batch := await in_thread(partial(_batch, unread)):
@@ -197,7 +208,7 @@ class Connector(base.Connector[Spec]):
         if outcome.commands:
             await waited_out(lambda: intake.hand_over(outcome.commands))
         if outcome.records:
-            await waited_out(lambda: publisher.master(outcome.records))
+            await waited_out(lambda: intake.tell(outcome.records))
         complaints = [complaint for refused in outcome.refused for complaint in refused.complaints]
         if complaints or not place.result_bytes:
             place = await self._note(result, place, complaints)

@@ -17,12 +17,17 @@ from schemas.documents import DocumentRequest, LineRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Master
 from schemas.reasons import Reason
+from schemas.visits import Visit
 
 MAX_COMMAND_BYTES = 900_000
 """Of one document's command: Kafka's usual limit for a record is 1 MiB, envelope included."""
 
 _LINE_PATH = re.compile(r"lines\[(\d+)\](?:\.(.+))?")
 _LINE_FIELDS = frozenset(LineRequest.__struct_fields__)
+
+
+Record = Master | Visit
+"""What a row tells that isn't a document."""
 
 
 class Complaint(NamedTuple):
@@ -44,7 +49,7 @@ class Outcome(NamedTuple):
     """What became of some rows. Everything up to and with row ``through`` is in this outcome or an earlier one."""
 
     commands: list[Submit | Amend]
-    records: list[Master]
+    records: list[Record]
     refused: list[Refused]
     through: int
 
@@ -57,6 +62,9 @@ class Origin(NamedTuple):
     written_at: datetime
 
 
+Visitor = Callable[[Mapping[str, object]], Visit]
+"""The visit a row's fields tell. Raises InvalidRequest, whose fields are told by column."""
+
 Judge = Callable[[DocumentRequest], DocumentRequest]
 """The request to go on with. Raises InvalidRequest, whose fields are told by row and column."""
 
@@ -65,9 +73,15 @@ class Mapper:
     """Rows in, outcomes out, in order. The rows of a CSV document are kept until the next document begins."""
 
     def __init__(
-        self, form: Form, origin: Origin, apart: frozenset[str] = frozenset(), judge: Judge | None = None
+        self,
+        form: Form,
+        origin: Origin,
+        apart: frozenset[str] = frozenset(),
+        judge: Judge | None = None,
+        visit: Visitor | None = None,
     ) -> None:
         self._form = form
+        self._visit = visit
         self._origin = origin
         self._apart = apart
         self._judge = judge
@@ -110,7 +124,9 @@ class Mapper:
         field = problem.field or ""
         return Complaint(row.number, self._form.titles.get(field, field), problem)
 
-    def _record(self, values: dict[str, object]) -> Master:
+    def _record(self, values: dict[str, object]) -> Record:
+        if self._form.kind == words.VISITS and self._visit is not None:
+            return self._visit(values)
         struct = intake.MASTER_KINDS[self._form.kind]
         if "as_of" in struct.__struct_fields__:
             values = {"as_of": self._origin.written_at, **values}

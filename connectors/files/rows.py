@@ -79,6 +79,11 @@ class Row(NamedTuple):
     problem: Reason | None = None
 
 
+def unknown() -> BadFile:
+    """For a file that holds nothing that is taken."""
+    return BadFile(sentence("file_unknown", known=", ".join(kind for kind in words.HEADINGS if kind != words.VISITS)))
+
+
 def kind_and_format(name: str) -> tuple[str, Format]:
     """What a file holds and how, by its name. Raises :exc:`BadFile`."""
     path = PurePath(name)
@@ -86,7 +91,7 @@ def kind_and_format(name: str) -> tuple[str, Format]:
     kinds = [kind for beginning, kind in words.KIND_OF.items() if begins.startswith(beginning)]
     format = _FORMATS.get(path.suffix.casefold())
     if not kinds or format is None:
-        raise BadFile(sentence("file_unknown", known=", ".join(words.HEADINGS)))
+        raise unknown()
     return kinds[0], format
 
 
@@ -141,6 +146,8 @@ def _fields(kind: str, cells: list[str], ignore: Iterable[str]) -> tuple[str | N
 
 
 def _required(kind: str) -> Iterator[str]:
+    if kind == words.VISITS:
+        return iter(("source_id", "account", "began_at", "outcome"))
     struct = DocumentRequest if kind == words.DOCUMENTS else intake.MASTER_KINDS[kind]
     return (field.name for field in msgspec.structs.fields(struct) if field.required and field.name != "as_of")
 

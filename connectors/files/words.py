@@ -5,8 +5,11 @@ from typing import Final
 from schemas import text
 from schemas.documents import Kind, Method, Payment
 from schemas.reasons import Reason
+from schemas.visits import VisitOutcome
 
 DOCUMENTS: Final = "documents"
+VISITS: Final = "visits"
+"""What visitors did: only connectors to their handhelds take such files."""
 
 FILE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "documents": ("document", "اسناد", "سند"),
@@ -15,6 +18,7 @@ FILE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "warehouses": ("warehouse", "انبار"),
     "stock": ("stock", "موجودی"),
     "finance": ("finance", "مالی", "اعتبار"),
+    "visits": ("visit", "ویزیت"),
 }
 """What a file holds, by how its name begins."""
 
@@ -91,6 +95,17 @@ HEADINGS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "uncleared_cheques": ("چک های وصول نشده",),
         "returned_cheques": ("چک های برگشتی",),
     },
+    "visits": {
+        "source_id": ("شماره ویزیت", "شناسه"),
+        "account": ("کد حساب", "حساب", "کد مشتری", "مشتری"),
+        "began_at": ("آغاز", "زمان"),
+        "outcome": ("نتیجه",),
+        "ended_at": ("پایان",),
+        "reason": ("دلیل",),
+        "latitude": ("عرض جغرافیایی",),
+        "longitude": ("طول جغرافیایی",),
+        "note": ("شرح", "توضیحات"),
+    },
 }
 """Each field's Persian headings; its English one is the field's own name. The first is what templates show."""
 
@@ -128,6 +143,13 @@ VALUES: Final[dict[str, dict[str, object]]] = {
     },
     "payment": {"نقد": Payment.CASH, "نقدی": Payment.CASH, "اعتباری": Payment.CREDIT, "نسیه": Payment.CREDIT},
     "method": {"نقد": Method.CASH, "نقدی": Method.CASH, "کارت": Method.CARD, "چک": Method.CHEQUE},
+    "outcome": {
+        "فروش": VisitOutcome.SALE,
+        "سفارش": VisitOutcome.ORDER,
+        "دریافت": VisitOutcome.RECEIPT,
+        "بدون فروش": VisitOutcome.NO_SALE,
+        "بسته": VisitOutcome.CLOSED,
+    },
     "vat_exempt": _FLAGS,
     "active": _FLAGS,
     "stocked": _FLAGS,

@@ -19,10 +19,11 @@ from connectors.pocket_cyber.devices import busy
 from connectors.pocket_cyber.exchange import Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
-from connectors.pocket_cyber.spec import Spec
+from connectors.pocket_cyber.spec import Edition, Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import codec, ids
 from schemas.commands import Amend, Submit, fingerprint
+from schemas.dates import jalali_time, today_in_tehran
 from schemas.documents import Document, DocumentRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
@@ -155,6 +156,27 @@ class Desk:
         command = self._command(priced.request, sent.at or now, now)
         return Judged(sent, Entry(digest, revision, priced.notes, command))
 
+    def judge_visit(
+        self, visit: Visit, holder: Rights, accounts: Mapping[str, Account], raw: bytes | None, now: datetime
+    ) -> Visit:
+        """The visit, if it may be taken; ``raw`` is what is remembered of it, and then it was judged before. Raises
+        InvalidRequest for one that is beyond its holder's limits or was made at an impossible time."""
+        if raw is not None:
+            return visit
+        wrong: list[Reason] = []
+        if self._spec.edition is Edition.CUSTOMERS:
+            wrong.append(sentence("visits_not_allowed"))
+        if why := limits.off_route(visit.account, holder, accounts):
+            wrong.append(why)
+        # A visit has no day of its own that could be wrong beside its moment.
+        skew, day = self._spec.clock_skew, today_in_tehran(now)
+        wrong += limits.out_of_time(visit.began_at, day, now, skew=skew, oldest=self._spec.oldest, field="began_at")
+        if visit.ended_at is not None and visit.ended_at > now + skew:
+            wrong.append(sentence("from_future", at="ended_at", value=jalali_time(visit.ended_at)))
+        if wrong:
+            raise InvalidRequest(tuple(wrong))
+        return visit
+
     def _command(self, request: DocumentRequest, at: datetime, now: datetime) -> bytes:
         make = Submit if request.revision == 1 else Amend
         command = codec.encode(
@@ -183,8 +205,7 @@ class Desk:
         """The same for visits, which have no revisions; ``before`` is what is remembered of them."""
         entered = []
         for visit in visits:
-            message = codec.encode(visit)
-            entry = Entry(hashlib.sha256(message).hexdigest(), message=message)
+            entry = Entry(visit_digest(visit), message=codec.encode(visit))
             entered.append(await self._enter(VISITS, visit.source_id, entry, before.get(visit.source_id)))
         unpublished = _distinct(entered)
         if unpublished:
@@ -229,6 +250,11 @@ class _Entered(NamedTuple):
 def _distinct(entered: Iterable[_Entered]) -> list[_Entered]:
     """Those whose message is still to be published, each once, oldest revision first as they came."""
     return list({(each.key, each.entry.revision): each for each in entered if each.entry.message}.values())
+
+
+def visit_digest(visit: Visit) -> str:
+    """A digest of a visit's content."""
+    return hashlib.sha256(codec.encode(visit)).hexdigest()
 
 
 def conflict(local_id: str, revision: int) -> Reason:

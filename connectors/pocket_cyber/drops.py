@@ -19,11 +19,11 @@ from connectors.base import Context, Outage, Rejected, Retryable
 from connectors.files import connector as files
 from connectors.files import words
 from connectors.files.client import Folder, in_thread
-from connectors.files.mapper import Origin
+from connectors.files.mapper import Origin, Record
 from connectors.files.rows import BadFile, Row
 from connectors.files.spec import Spec as FilesSpec
 from connectors.pocket_cyber import limits, mapper
-from connectors.pocket_cyber.desk import Desk, Judged, Known, conflict
+from connectors.pocket_cyber.desk import VISITS, Desk, Entry, Judged, Known, Verdict, conflict, visit_digest
 from connectors.pocket_cyber.exchange import Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
@@ -37,6 +37,7 @@ from schemas.documents import Document, DocumentRequest
 from schemas.intake import InvalidRequest
 from schemas.master import Account, Product
 from schemas.reasons import Reason
+from schemas.visits import Visit
 
 _MAX_CODE: Final = 64
 _NOT_TAKEN: Final = ("to_warehouse", "hold")
@@ -124,13 +125,19 @@ class _Intake(files.Intake):
         self._originals: dict[str, Document] = {}
         self._judged: dict[str, Judged] = {}
         self._brought: dict[tuple[str, int], str] = {}
+        self._visits: dict[str, bytes] = {}
+        self._kind = words.DOCUMENTS
 
     def admit(self, kind: str) -> None:
-        if kind != words.DOCUMENTS:
+        if kind not in (words.DOCUMENTS, words.VISITS):
             raise BadFile(sentence("documents_only"))
+        self._kind = kind
 
     async def prepare(self, batch: Sequence[Row]) -> None:
         named = [_Named.by(row) for row in batch]
+        if self._kind == words.VISITS:
+            await self._prepare_visits(named)
+            return
         known = await self._desk.known(
             {code for each in named for code in each.products} - self._products.keys(),
             {code for each in named for code in each.accounts} - self._accounts.keys(),
@@ -141,6 +148,30 @@ class _Intake(files.Intake):
         self._accounts |= known.accounts
         self._entries |= known.entries
         self._originals |= known.originals
+
+    async def _prepare_visits(self, named: Sequence["_Named"]) -> None:
+        accounts = {code for each in named for code in each.accounts} - self._accounts.keys()
+        ids = {mapper.source_id(self._holder.holder, id_) for each in named for id_ in each.ids}
+        self._accounts |= await self.context.lookup.accounts(accounts) if accounts else {}
+        self._visits |= await self.context.records.get(VISITS, ids) if ids else {}
+
+    def visit(self, values: Mapping[str, object]) -> Visit:
+        try:
+            visit = mapper.visit_of_file(values, self._holder.holder, self._desk.source)
+            digest = visit_digest(visit)
+            raw = self._visits.get(visit.source_id)
+            before = msgspec.json.decode(raw, type=Entry).digest if raw else digest
+            if not before == digest == self._brought.setdefault((visit.source_id, 0), digest):
+                local_id = visit.source_id.partition("/")[2]
+                raise InvalidRequest((sentence("visit_conflict", at="id", id=local_id),))
+            return self._desk.judge_visit(visit, self._holder, self._accounts, raw, self.context.clock())
+        except InvalidRequest as refused:
+            raise InvalidRequest(tuple(map(_of_column, refused.problems))) from None
+
+    async def tell(self, records: Sequence[Record]) -> None:
+        visits = [each for each in records if isinstance(each, Visit)]
+        verdicts = await self._desk.take_visits(visits, self._visits)
+        await self._keep_contradicted(visits, verdicts)
 
     def judge(self, request: DocumentRequest) -> DocumentRequest:
         local_id = request.source_id
@@ -165,16 +196,19 @@ class _Intake(files.Intake):
     async def hand_over(self, commands: Sequence[Submit | Amend]) -> None:
         judged = [self._judged[fingerprint(command.document)] for command in commands]
         verdicts = await self._desk.take(judged, self._known)
+        await self._keep_contradicted(commands, verdicts)
+        self._judged.clear()
+
+    async def _keep_contradicted(self, brought: Sequence[Submit | Amend | Visit], verdicts: Sequence[Verdict]) -> None:
         contradicted = [
             self.context.dead_letter(
-                codec.encode(command), "other content was taken meanwhile", place=command.source_id, position=0
+                codec.encode(each), "other content was taken meanwhile", place=each.source_id, position=0
             )
-            for command, verdict in zip(commands, verdicts, strict=True)
+            for each, verdict in zip(brought, verdicts, strict=True)
             if verdict.result is Result.CONFLICT
         ]
         if contradicted:
             await self.context.publisher.dead_letters(contradicted)
-        self._judged.clear()
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -193,7 +227,7 @@ class _Named(msgspec.Struct, frozen=True):
         return cls(
             frozenset(_codes(values.get("product"), *(line.get("product") for line in each))),
             frozenset(_codes(values.get("account"))),
-            frozenset(_codes(values.get("source_id"))),
+            frozenset(_codes(values.get("source_id"), values.get("id"))),
             frozenset(_codes(values.get("original"))),
         )
 

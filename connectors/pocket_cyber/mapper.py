@@ -1,7 +1,7 @@
 """From a handheld's items to document requests and visits, and from documents to what the handheld is told. Pure."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -166,6 +166,18 @@ def visit(raw: bytes, holder: str, source: str) -> Visit:
         longitude=sent.longitude,
         note=text.normalise(sent.note),
     )
+
+
+def visit_of_file(values: Mapping[str, object], holder: str, source: str) -> Visit:
+    """A visit from a row, whose id may be called ``source_id`` and whose times may be Jalali; without an offset they
+    are Tehran's. Raises :exc:`InvalidRequest`."""
+    item = dict(values)
+    if isinstance(id_ := item.pop("source_id", None), str):
+        item["id"] = text.code(id_)
+    for field in ("began_at", "ended_at"):
+        if item.get(field) is not None:
+            item[field] = intake.moment(item[field], field).isoformat()
+    return visit(msgspec.json.encode(item), holder, source)
 
 
 def outcome(

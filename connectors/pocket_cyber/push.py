@@ -1,25 +1,21 @@
 """One push of a handheld: each item read, judged and answered by itself, so that a bad one stops no other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from connectors.base import Context
-from connectors.pocket_cyber import limits, mapper
+from connectors.pocket_cyber import mapper
 from connectors.pocket_cyber.desk import VISITS, Desk, Judged, Verdict
 from connectors.pocket_cyber.exchange import ItemResult, Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
-from connectors.pocket_cyber.spec import Edition, Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import ids
-from schemas.dates import jalali_time, today_in_tehran
 from schemas.deadletters import DeadLetter
 from schemas.intake import InvalidRequest
-from schemas.master import Account
-from schemas.reasons import Reason
 from schemas.visits import Visit
 
 _Item = TypeVar("_Item", Sent, Judged, Visit)
@@ -28,8 +24,7 @@ _Item = TypeVar("_Item", Sent, Judged, Visit)
 class Push:
     """What a device of a holder brings at a moment."""
 
-    def __init__(self, spec: Spec, context: Context, desk: Desk, holder: Rights, device: str, now: datetime) -> None:
-        self._spec = spec
+    def __init__(self, context: Context, desk: Desk, holder: Rights, device: str, now: datetime) -> None:
         self._context = context
         self._desk = desk
         self._holder = holder
@@ -67,33 +62,13 @@ class Push:
         before = await self._context.records.get(VISITS, {each.source_id for each in visits}) if visits else {}
         judged: list[Visit | InvalidRequest] = [
             each
-            if isinstance(each, InvalidRequest) or each.source_id in before
-            else _tried(self._judged_visit, each, accounts)
+            if isinstance(each, InvalidRequest)
+            else _tried(self._desk.judge_visit, each, self._holder, accounts, before.get(each.source_id), self._now)
             for each in read
         ]
         await self._keep_refused("visit", raws, judged)
         verdicts = await self._desk.take_visits([each for each in judged if isinstance(each, Visit)], before)
         return _answers(raws, judged, verdicts, self._of_visit)
-
-    def _judged_visit(self, visit: Visit, accounts: Mapping[str, Account]) -> Visit:
-        wrong: list[Reason] = []
-        if self._spec.edition is Edition.CUSTOMERS:
-            wrong.append(sentence("visits_not_allowed"))
-        if why := limits.off_route(visit.account, self._holder, accounts):
-            wrong.append(why)
-        wrong += limits.out_of_time(
-            visit.began_at,
-            today_in_tehran(visit.began_at),
-            self._now,
-            skew=self._spec.clock_skew,
-            oldest=self._spec.oldest,
-            field="began_at",
-        )
-        if visit.ended_at is not None and visit.ended_at > self._now + self._spec.clock_skew:
-            wrong.append(sentence("from_future", at="ended_at", value=jalali_time(visit.ended_at)))
-        if wrong:
-            raise InvalidRequest(tuple(wrong))
-        return visit
 
     def _of_visit(self, visit: Visit, verdict: Verdict) -> ItemResult:
         return ItemResult(id=visit.source_id.partition("/")[2], result=verdict.result)

@@ -252,7 +252,7 @@ class Receiver(base.Receiver[Spec]):
             raise
         if (count := len(batch.documents) + len(batch.visits)) > MAX_ITEMS:
             return problem(413, "too-large", sentence("too_many_items", count=count, limit=MAX_ITEMS))
-        push = Push(self.spec, self.context, self.desk, holder, device.id, now)
+        push = Push(self.context, self.desk, holder, device.id, now)
         answer = PushAnswer(
             documents=await push.documents([bytes(each) for each in batch.documents]),
             visits=await push.visits([bytes(each) for each in batch.visits]),

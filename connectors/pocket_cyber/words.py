@@ -96,8 +96,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "busy": ("در همین لحظه دستگاه دیگری همین را نوشت؛ دوباره بفرستید", "it was written to meanwhile; send it again"),
     "documents_only": (
-        "از این پوشه فقط فایل اسناد پذیرفته می‌شود",
-        "only files of documents are taken from this folder",
+        "از این پوشه فقط فایل اسناد و ویزیت‌ها پذیرفته می‌شود",
+        "only files of documents and of visits are taken from this folder",
     ),
 }
 

@@ -116,6 +116,7 @@ async def test_bad_rows_are_told_by_row_and_column_and_kept_and_the_rest_goes_on
     [
         ("orders.csv", b"a,b\n", "file_unknown"),
         ("products.csv", b"", "file_empty"),
+        ("visits.csv", b"source_id,account,began_at,outcome\n", "file_unknown"),
         ("products.csv", b"PK\x03\x04\x00\x00", "file_binary"),
         ("products.csv", b"code,name,colour\n1,x,red\n", "column_unknown"),
         ("products.csv", b"code,name\n1,\n", "required"),

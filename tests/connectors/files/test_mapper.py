@@ -23,6 +23,7 @@ from schemas import codec
 from schemas.commands import Amend, Submit
 from schemas.documents import DocumentRequest, LineRequest
 from schemas.intake import MASTER_KINDS
+from schemas.visits import Visit
 from tests.properties import PROPERTY
 
 FIXTURES = sorted(Path(__file__).with_name("fixtures").iterdir())
@@ -123,6 +124,8 @@ def test_the_fixtures_show_everything_the_spec_says_it_emits_and_nothing_else() 
 def test_a_heading_for_every_field_and_every_field_has_a_heading() -> None:
     of_documents = {*DocumentRequest.__struct_fields__, *LineRequest.__struct_fields__} - {"lines"}
     assert set(words.HEADINGS[words.DOCUMENTS]) == of_documents
+    of_visits = {*Visit.__struct_fields__} - {"id", "source", "visitor"}
+    assert set(words.HEADINGS[words.VISITS]) == of_visits
     for kind, struct in MASTER_KINDS.items():
         assert set(words.HEADINGS[kind]) == set(struct.__struct_fields__)
 

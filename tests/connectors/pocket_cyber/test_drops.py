@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from connectors.pocket_cyber.spec import Limits, PriceChanged, Spec
-from schemas.dates import jalali, today_in_tehran, utc_now
+from schemas import codec, topics
+from schemas.dates import jalali, jalali_time, today_in_tehran, utc_now
 from schemas.documents import State
 from schemas.master import Product
-from tests.connectors.conftest import until
+from schemas.visits import Visit
+from tests.connectors.conftest import until, values
 from tests.connectors.pocket_cyber.test_exchange import results
 from tests.connectors.pocket_cyber.world import PARTIAL, PRICE, Backdrop, Site, open_site, running_again
 
@@ -230,3 +232,49 @@ async def test_revisions_and_contradictions_in_one_file_are_told_apart(backdrop:
         first, second = await site.decided("v1", "S1", "S2")
         assert (first.revision, first.note) == (2, "newer")
         assert second.note == ""
+
+
+VISITS = "شماره ویزیت,مشتری,زمان,پایان,نتیجه,دلیل\n"
+
+
+async def test_visits_come_by_files_as_over_http(backdrop: Backdrop, tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    async with open_site(backdrop, dropping(root), tmp_path) as site:
+        began = utc_now().replace(microsecond=0)
+        at = jalali_time(began)
+        text = (
+            VISITS
+            + f"۱,{site.ali},{at},{at},بدون فروش,بسته بود\n"
+            + f"2,nobody,{at},,فروش,\n"
+            + f"3,{site.ali},1420/01/01 10:00,,فروش,\n"
+            + f"4,{site.ali},{at},,خواب,\n"
+            + f"5,{site.ali},دیروز,,فروش,\n"
+            + f"1,{site.ali},{at},,فروش,\n"
+        )
+        drop(root, "v1", "visits-1.csv", text)
+        told = await result(root, "v1", "visits-1.csv")
+        assert [(each["row"], each["column"], each["code"]) for each in told] == [
+            ("3", "مشتری", "unknown_account"),
+            ("4", "زمان", "from_future"),
+            ("5", "نتیجه", "visit_unreadable"),
+            ("6", "زمان", "not_moment"),
+            ("7", "شماره ویزیت", "visit_conflict"),
+            ("", "", "summary"),
+        ]
+        again = {"id": "1", "account": site.ali, "began_at": began.isoformat(), "outcome": "no_sale"}
+        same = {**again, "ended_at": began.isoformat(), "reason": "بسته بود"}
+        device = await site.ready("v1")
+        body = {"sent_at": device.now.isoformat(), "visits": [same, again]}
+        answer = await device.ask("POST", "/push", body)
+        assert [each["result"] for each in answer["visits"]] == ["repeated", "conflict"]
+        lines = [same, {**again, "id": "8"}, {**same, "note": "otherwise"}]
+        drop(root, "v1", "visits-2.jsonl", "".join(msgspec.json.encode(each).decode() + "\n" for each in lines))
+        told = await result(root, "v1", "visits-2.jsonl")
+        assert [(each["row"], each["code"]) for each in told] == [("3", "visit_conflict"), ("", "summary")]
+    found = [codec.decode_as(value, Visit) for value in await values(backdrop.kafka, topics.VISITS)]
+    own = [each for each in found if each.source == site.source]
+    assert sorted((each.source_id, each.outcome, each.visitor) for each in own) == [
+        ("v1/1", "no_sale", "v1"),
+        ("v1/8", "no_sale", "v1"),
+    ]
+    assert own[0].began_at == began
