@@ -393,8 +393,6 @@ class Connector(ABC, Generic[_SpecT]):
 
         It asks the other side alone: the hub's own servers may not be there, and are checked by themselves.
 
-        It asks the other side alone: ``hub check`` runs it before there is a Kafka or a database.
-
         Raises :exc:`ConnectorError` with what is wrong and what to do about it.
         """
 

@@ -402,6 +402,20 @@ def context(instance: Instance, publisher: KafkaPublisher, kafka: Kafka, store: 
     )
 
 
+_OF_EVERY_INSTANCE = "_dead_letters"
+"""What each instance counts, whatever it connects."""
+
+
+def by_instance(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """What :meth:`Connectors.counters` tells, apart by instance."""
+    names = [key.removesuffix(_OF_EVERY_INSTANCE) for key in counters if key.endswith(_OF_EVERY_INSTANCE)]
+    found: dict[str, dict[str, int]] = {name: {} for name in names}
+    for key, count in counters.items():
+        name = max((name for name in names if key.startswith(f"{name}_")), key=len)
+        found[name][key.removeprefix(f"{name}_")] = count
+    return found
+
+
 class Connectors:
     """The given instances, in this process. ``data`` is the directory below which each gets one of its own."""
 

@@ -495,6 +495,29 @@ async def test_health_judges_by_workers_and_servers(hub: Hub, store: Store) -> N
         code, out, _ = await hub("health")
         assert (code, "error" in out) == (0, False)
         assert re.search(r"^held +1 +در انتظار تأیید$", out, re.MULTILINE)
+        assert "connectors" not in out
+    finally:
+        await store.close()
+
+
+async def test_health_tells_how_each_connector_gets_on(hub: Hub, store: Store, database: str) -> None:
+    """Of the processes that speak, each instance once; names that begin alike are kept apart."""
+
+    def counted(name: str, **vitals: int) -> dict[str, int]:
+        return {f"{name}_{what}": count for what, count in ({"documents": 0, "dead_letters": 0} | vitals).items()}
+
+    idle = counted("hesabgar.books") | counted("hesabgar.books_2")
+    at_work = counted("hesabgar.books", documents=3, away=1, lag_seconds=7_200) | counted("hesabgar.books_2", away=0)
+    try:
+        for name, counters in (("connectors-1", idle), ("connectors-2", at_work), ("connectors-3", at_work)):
+            await progress.report(store, name, "connectors", lag=0, counters=counters)
+        await execute(database, "update workers set seen_at = now() - interval '16 s' where id = 'connectors-3'")
+        _, out, _ = await hub("health")
+        told = dict(re.findall(r"^(hesabgar\.\S+) +(.+)$", out, re.MULTILINE))
+        assert told == {
+            "hesabgar.books": "away 1, dead_letters 0, documents 3, lag_seconds 7,200",
+            "hesabgar.books_2": "away 0, dead_letters 0, documents 0",
+        }
     finally:
         await store.close()
 

@@ -3,18 +3,31 @@
 import asyncio
 import socket
 from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from rich.console import RenderableType
 
 from hub.api.answers import Check
-from hub.api.vitals import judge
+from hub.api.vitals import SILENT_SECONDS, judge
 from hub.bus.topics import check_topics
 from hub.runtime import servers
 from hub.runtime.config import Config
+from hub.runtime.connect import by_instance
 from hub.runtime.console import screen, show, styled, table
 from hub.runtime.words import STATES
 from hub.store import progress, reading
+from hub.store.progress import Worker
 from schemas.documents import State
+
+
+class _Found(NamedTuple):
+    """What was found: every check, how many documents stand in each state, how each connector gets on."""
+
+    checks: list[Check]
+    documents: dict[str, int]
+    connectors: dict[str, Counter[str]]
 
 
 def health(config: Config, args: Namespace) -> int:
@@ -24,23 +37,40 @@ def health(config: Config, args: Namespace) -> int:
         checks = asyncio.run(_examine_here(config))
         show(console, table(console, ("", "", "", ""), [_row(check) for check in checks]))
         return 0 if all(check.ok for check in checks) else 1
-    checks, counts = asyncio.run(_examine(config))
+    checks, documents, connectors = asyncio.run(_examine(config))
     show(console, table(console, ("", "", "", ""), [_row(check) for check in checks]))
-    rows = [(STATES[state].en, f"{counts[state]:,}", STATES[state].fa) for state in State if state in counts]
+    rows = [(STATES[state].en, f"{documents[state]:,}", STATES[state].fa) for state in State if state in documents]
     show(console, "", table(console, ("documents", "", ""), rows))
+    if connectors:
+        told = [
+            (name, ", ".join(f"{what} {count:,}" for what, count in sorted(got.items())))
+            for name, got in connectors.items()
+        ]
+        show(console, "", table(console, ("connectors", ""), told))
     return 0 if all(check.ok for check in checks) else 1
 
 
-async def _examine(config: Config) -> tuple[list[Check], dict[str, int]]:
-    """Every check, and how many documents stand in each state. Raises what the servers' rooms raise."""
+async def _examine(config: Config) -> _Found:
+    """Raises what the servers' rooms raise."""
     problems = await check_topics(servers.kafka(config))
     async with servers.opened_store(config) as store:
-        workers = list(judge(await progress.workers(store)))
-        counts = await reading.counts(store)
+        workers = await progress.workers(store)
+        documents = await reading.counts(store)
     kafka = [Check("kafka", False, problem, "") for problem in problems] or [
         Check("kafka", True, "Kafka answers, its topics are as declared", "کافکا پاسخ می‌دهد")
     ]
-    return [*kafka, Check("postgresql", True, "PostgreSQL answers", "PostgreSQL پاسخ می‌دهد"), *workers], counts
+    postgresql = Check("postgresql", True, "PostgreSQL answers", "PostgreSQL پاسخ می‌دهد")
+    return _Found([*kafka, postgresql, *judge(workers)], documents, _connectors(workers))
+
+
+def _connectors(workers: Iterable[Worker]) -> dict[str, Counter[str]]:
+    """How each instance gets on, by name. It works in one process, and the others that could run it count nothing."""
+    found: dict[str, Counter[str]] = {}
+    for worker in workers:
+        if worker.role == "connectors" and worker.seconds_silent <= SILENT_SECONDS:
+            for name, counts in by_instance(worker.counters).items():
+                found.setdefault(name, Counter()).update(counts)
+    return dict(sorted(found.items()))
 
 
 async def _examine_here(config: Config) -> list[Check]:
