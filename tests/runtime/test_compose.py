@@ -25,6 +25,7 @@ ROLES = {name: service for name, service in HUB.items() if service["restart"] ==
 ONCE = {name: service for name, service in HUB.items() if name not in ROLES}
 KAFKA = {name: service for name, service in SERVICES.items() if service["image"].startswith("apache/kafka:")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -215,6 +216,32 @@ def test_servers_have_no_way_out() -> None:
     assert COMPOSE["networks"]["servers"]["internal"] is True
     for name in (*KAFKA, "postgres"):
         assert SERVICES[name]["networks"] == ["servers"]
+
+
+# --- a configuration file beside it
+
+
+def test_the_override_on_the_operators_page_gives_every_service_the_same_file() -> None:
+    """A topic's name begins with the company's prefix: a service without the file would read topics nobody writes."""
+    [shown] = re.findall(r"^```yaml\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL)
+    override = yaml.safe_load(shown)
+    assert set(override["services"]) == set(HUB)
+    for service in override["services"].values():
+        assert service["environment"] == {FILE_VARIABLE: "/etc/peyvand/hub.toml"}
+        assert "./hub.toml:/etc/peyvand/hub.toml:ro" in service["volumes"]
+        assert set(service.get("secrets", ())) <= set(override["secrets"])
+
+
+def test_the_example_configuration_without_servers_is_good_beside_the_variables(tmp_path: Path) -> None:
+    example = (ROOT / "docs" / "hub.example.toml").read_text(encoding="utf-8")
+    file = tmp_path / "hub.toml"
+    file.write_text(
+        re.sub(r"^\[(kafka|postgres)\]\n(?:(?!\[).*\n)*", "", example, flags=re.MULTILINE), encoding="utf-8"
+    )
+    (tmp_path / "postgres_password").write_text("a password")
+    config = load(file, environment("streams", tmp_path))
+    assert (config.kafka.replication, config.kafka.security) == (3, "plaintext")
+    assert config.company.prefix == "acme."
 
 
 # --- the image

@@ -1,6 +1,7 @@
 """A kiosk on a port of its own, for the tests and for training: ``python -m kiosk.simulator``."""
 
 import asyncio
+import datetime as dt
 import json
 from typing import Final
 
@@ -78,7 +79,9 @@ async def _main() -> None:
     kiosk = Kiosk("kiosk-1405", port=7_411)
     await kiosk.start()
     while True:
-        kiosk.order()
+        # Something the sample company of `make run` sells.
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        kiosk.order(placed=now, items=[{"code": "10000800103", "count": "1", "price": 2_900_000}])
         await asyncio.sleep(5)
 
 
