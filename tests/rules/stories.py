@@ -169,11 +169,12 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Story(Case, forbid_unknown_fields=True, kw_only=True):
-    """``stock`` is what the books have of each row (else 1,000), ``books_as_of`` when they said so."""
+    """``stock`` is what the books have of each row (else 1,000), ``books_as_of`` when they said so; ``credit`` is an
+    account's direct credit, or each of its terms by name."""
 
     given: Given = msgspec.field(default_factory=Given)
     stock: Rows = msgspec.field(default_factory=dict)
-    credit: dict[str, int] = msgspec.field(default_factory=dict)
+    credit: dict[str, int | dict[str, int]] = msgspec.field(default_factory=dict)
     books_as_of: str | None = None
     steps: list[Step]
 
@@ -184,8 +185,9 @@ def tell(story: Story) -> None:
     for row, quantity in story.stock.items():
         level = world.snapshot.level(key_of(row))
         level.in_books = quantity
-    for code, direct in story.credit.items():
-        world.snapshot.accounts[code].direct = direct
+    for code, terms in story.credit.items():
+        for name, rials in (terms if isinstance(terms, dict) else {"direct": terms}).items():
+            setattr(world.snapshot.accounts[code], name, rials)
     if story.books_as_of:
         as_of = moment(story.books_as_of)
         for each in (*world.snapshot.stock.values(), *world.snapshot.accounts.values()):

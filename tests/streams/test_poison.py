@@ -1,5 +1,6 @@
 """What nobody can handle lands in the dead letters, as it came, and everything else goes on."""
 
+import logging
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any
@@ -78,7 +79,10 @@ POISON: dict[str, tuple[bytes | None, bytes | None, str]] = {
 }
 
 
-async def test_each_poison_lands_with_its_bytes_headers_place_and_reason(hub: Hub) -> None:
+async def test_each_poison_lands_with_its_bytes_headers_place_and_reason(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "streams.handlers")
     before, after = submit("BEFORE"), submit("AFTER")
     await hub.send(before)
     await hub.producer.publish(
@@ -102,6 +106,13 @@ async def test_each_poison_lands_with_its_bytes_headers_place_and_reason(hub: Hu
     assert len({letter.id for letter in letters}) == len(POISON)
     assert await rows(hub.store, "select source_id from documents order by 1") == [("AFTER",), ("BEFORE",)]
     assert {record.key for record in await hub.read(topics.DEAD_LETTERS)} == {key for key, _, _ in POISON.values()}
+    assert logged(caplog, "dead letters") == {(key or b"").decode() for key, _, _ in POISON.values()}
+    assert logged(caplog, "decided: Decided") == {str(before.document_id), str(after.document_id)}
+
+
+def logged(caplog: pytest.LogCaptureFixture, words: str) -> set[str]:
+    """The documents that lines with these words are about."""
+    return {getattr(record, "document_id", "none") for record in caplog.records if words in record.getMessage()}
 
 
 async def test_a_burst_of_400_among_good_ones(hub: Hub) -> None:
