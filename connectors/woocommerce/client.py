@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import math
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from yarl import URL
 
 from connectors.base import ConnectorError, Rejected, Retryable, Unauthorised, UnknownPayload
 from connectors.woocommerce.payloads import (
+    NO_SUCH,
     ApiError,
     BatchAnswer,
     BatchItem,
@@ -35,6 +37,7 @@ from connectors.woocommerce.payloads import (
     OrderChange,
     Product,
     Refund,
+    Setting,
     SoldChange,
     Webhook,
     decode,
@@ -62,6 +65,12 @@ class Refused(Rejected):
         self.status = status
         self.code = code
 
+    @property
+    def says_gone(self) -> bool:
+        """Whether WooCommerce itself said that it has no such thing. Other 404s don't say that: WordPress answers so
+        while WooCommerce is being updated, and so does whatever stands in front of a shop that is away."""
+        return self.code.endswith(NO_SUCH)
+
 
 class Busy(Retryable):
     """The shop has too much to do or is being mended; ``seconds``: how long it asked to be left alone, if it did."""
@@ -69,6 +78,10 @@ class Busy(Retryable):
     def __init__(self, text: str, *, fa: str, seconds: float | None) -> None:
         super().__init__(text, fa=fa)
         self.seconds = seconds
+
+
+class Broken(Busy):
+    """The shop failed at what it was asked (HTTP 500): it may be all of it, or just the one thing."""
 
 
 class Answer(NamedTuple):
@@ -156,7 +169,7 @@ class Client:
         """The orders modified after a moment (aware), page by page.
 
         ``status`` "any" leaves out those in the trash: ask for "trash" as well. By ascending id, what changes while
-        pages are read comes twice at worst; only an order that leaves the list (to the trash) can hide its successor.
+        pages are read comes twice at worst; where the list gets shorter meanwhile, some pages come again.
         """
         query = {
             "status": status,
@@ -232,9 +245,20 @@ class Client:
         """The code of the shop's currency, e.g. IRT."""
         return decode((await self._ask("GET", "/data/currencies/current")).body, Currency).code
 
+    async def prices_include_tax(self) -> bool:
+        """Whether the prices the shop is given are those with tax."""
+        answer = await self._ask("GET", "/settings/tax/woocommerce_prices_include_tax")
+        return decode(answer.body, Setting).value == "yes"
+
     async def server_time(self) -> datetime | None:
         """What the shop's clock says now, in whole seconds; None if the shop doesn't tell."""
         return (await self._ask("GET", "/data/currencies/current")).at
+
+    async def try_writing(self) -> None:
+        """Ask for a batch of no changes, of products and of orders: WooCommerce looks whether the key may, and does
+        nothing. Raises :exc:`Unauthorised` if it may not."""
+        for path in ("/products/batch", "/orders/batch"):
+            await self._ask("POST", path, body=b"{}")
 
     # --- webhooks
 
@@ -261,13 +285,14 @@ class Client:
     # --- requests
 
     async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Page]:
-        number, last = 1, 1
+        number, last, total = 1, 1, 0
         while number <= last:
             answer = await self._ask("GET", path, {**query, "page": str(number), "per_page": str(PER_PAGE)})
             items = tuple(bytes(item) for item in decode(answer.body, tuple[msgspec.Raw, ...]))
-            last = self._count(answer, "x-wp-totalpages")
-            yield Page(items, number, self._count(answer, "x-wp-total"), last, answer.at)
-            number += 1
+            last, before, total = self._count(answer, "x-wp-totalpages"), total, self._count(answer, "x-wp-total")
+            yield Page(items, number, total, last, answer.at)
+            # What left the list moved its successors up, onto pages that were read already.
+            number = max(number - math.ceil((before - total) / PER_PAGE), 1) if total < before else number + 1
 
     def _count(self, answer: Answer, header: str) -> int:
         text = answer.headers.get(header, "")
@@ -392,7 +417,9 @@ class Client:
                 return self._busy(
                     f"{self.url} asks for a pause: {words}.", f"{self.url} درنگ می‌خواهد: {words}.", answer
                 )
-            case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
+            case HTTPStatus.INTERNAL_SERVER_ERROR:
+                return self._busy(f"{self.url} fails: {words}.", f"{self.url} خطا دارد: {words}.", answer, Broken)
+            case _ if status > HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
                 return self._busy(f"{self.url} fails: {words}.", f"{self.url} خطا دارد: {words}.", answer)
             case _ if status < HTTPStatus.BAD_REQUEST:
                 place = _place(answer.headers.get("location", ""))
@@ -407,11 +434,11 @@ class Client:
                     f"{self.url} refuses: {words}.", fa=f"{self.url} نپذیرفت: {words}.", status=status, code=code
                 )
 
-    def _busy(self, en: str, fa: str, answer: Answer) -> Busy:
+    def _busy(self, en: str, fa: str, answer: Answer, kind: type[Busy] = Busy) -> Busy:
         seconds = self._pause(answer.headers.get("retry-after", ""))
         if seconds is not None:
             self._not_before = asyncio.get_running_loop().time() + seconds
-        return Busy(en, fa=fa, seconds=seconds)
+        return kind(en, fa=fa, seconds=seconds)
 
     def _pause(self, retry_after: str) -> float | None:
         """Seconds of a Retry-After, which is a number or a date; None if it is neither."""

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from connectors import base
-from connectors.base import Context, Outage, Rejected
+from connectors.base import Context, Outage, Rejected, Unauthorised
 from connectors.woocommerce.answers import Answers
 from connectors.woocommerce.client import Client
 from connectors.woocommerce.hooks import Hooks
@@ -39,6 +39,15 @@ class Connector(base.Connector[Spec]):
                 break
             if self.spec.webhook_url:
                 await self.client.webhooks()
+            if self.spec.push_price and await self.client.prices_include_tax():
+                raise Rejected(
+                    f"The prices of {self.client.url} include tax, and ours don't: switch push_price off, or let the "
+                    "shop take prices without tax (WooCommerce → Settings → Tax).",
+                    fa=f"قیمت‌های {self.client.url} با مالیات است و قیمت‌های ما بی‌مالیات؛ push_price را خاموش کنید "
+                    "یا در ووکامرس (تنظیمات مالیات) قیمت‌ها را بی‌مالیات کنید.",
+                )
+            if self.spec.tells:
+                await self._check_writing()
 
     async def _check_currency(self) -> None:
         currency = await self.client.currency()
@@ -49,6 +58,17 @@ class Connector(base.Connector[Spec]):
                 fa=f"واحد پول فروشگاه {self.client.url} برابر {currency} است و در پیکربندی {self.spec.currency} آمده؛ "
                 "currency را درست کنید.",
             )
+
+    async def _check_writing(self) -> None:
+        try:
+            await self.client.try_writing()
+        except Unauthorised as error:
+            raise Unauthorised(
+                f"The key reads and may not write, so orders come in and the shop is told nothing: {error} Give the "
+                "key Read/Write, or switch off push_stock, push_price, posted_status and webhook_url.",
+                fa=f"کلید فقط اجازهٔ خواندن دارد؛ سفارش‌ها می‌آیند ولی به فروشگاه چیزی گفته نمی‌شود: {error.fa} به "
+                "کلید دسترسی Read/Write بدهید، یا push_stock و push_price و posted_status و webhook_url را خاموش کنید.",
+            ) from error
 
     async def run(self) -> None:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from connectors.base import Context, Outage, Rejected, Unauthorised
+from connectors.base import Context, Outage, Rejected, Unauthorised, UnknownPayload
 from connectors.woocommerce.client import Client
 from connectors.woocommerce.orders import Orders
 from connectors.woocommerce.payloads import Webhook
@@ -24,6 +24,7 @@ class Hooks:
         self._shop = shop
         self.disabled = 0
         self._signed: set[int] = set()
+        self._failing: set[int] = set()
         self._looking = Outage("looking after the shop's webhooks", context.logger)
 
     async def run(self) -> None:
@@ -31,7 +32,11 @@ class Hooks:
         while True:
             try:
                 await self._shop.waited_out(self._look)
-            except (Rejected, Unauthorised) as refused:  # a key that may only read lets orders in all the same
+            except (
+                Rejected,
+                Unauthorised,
+                UnknownPayload,
+            ) as refused:  # a key that may only read lets orders in all the same
                 self._looking.down(refused)
             else:
                 self._looking.up()
@@ -54,12 +59,17 @@ class Hooks:
                 self._signed.add(hook.id)
             if hook.status == "disabled":
                 await self._enable(hook)
+            else:
+                self._failing.discard(hook.id)
 
     async def _enable(self, hook: Webhook) -> None:
         self.disabled += 1
-        self._context.logger.warning(
-            "the shop had disabled its webhook for %s after failures; it is enabled again, and orders are asked for",
-            hook.topic,
-        )
+        if hook.id not in self._failing:  # told once, however often it is disabled again at once
+            self._failing.add(hook.id)
+            self._context.logger.warning(
+                "the shop had disabled its webhook for %s after failures; it is enabled again, and orders are asked "
+                "for",
+                hook.topic,
+            )
         await self._client.change_webhook(hook.id, status="active")
         self._orders.ask_now()

@@ -1,5 +1,6 @@
 """What the connector remembers of a shop, in the database: orders, exceptions, SKUs, what it was told of stock."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -16,11 +17,23 @@ SKUS: Final = "skus"
 WISHES: Final = "wishes"
 """What a person asked for at the API: exception → retry or dismiss."""
 SOLD: Final = "sold"
+UNTOLD: Final = "untold"
+"""Orders that couldn't be told how they stand: their ids → their documents'."""
 BAD: Final = "bad"
 """Digests of what couldn't be read, so that each is told once."""
 
 RETRY: Final = b"retry"
 DISMISS: Final = b"dismiss"
+
+
+def wish(what: bytes, now: datetime) -> bytes:
+    """A wish as it is kept: no two are equal, so one that is made while another is seen to isn't forgotten with it."""
+    return what + b" " + now.isoformat().encode()
+
+
+def is_wish(kept: bytes, what: bytes) -> bool:
+    """Whether a kept wish is for that."""
+    return kept.split(b" ")[0] == what
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,6 +54,10 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is about to be told, written before it is."""
     dismissed: Moment | None = None
     """The order as it was modified then is nobody's business any more."""
+    products: dict[int, str] = {}
+    """The product of each of its lines by the line's id: a product that is deleted in the shop loses its SKU there."""
+    told: str = ""
+    """The state the shop was last told."""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,15 +132,25 @@ class Memory:
         values: dict[str, bytes | None] = {code: msgspec.json.encode(item) for code, item in items.items()}
         await self._outage.waited_out(lambda: self._context.records.put(SOLD, values))
 
+    async def each(self, bucket: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Everything in a bucket, read page by page."""
+        after = ""
+        while page := await self._outage.waited_out(partial(self._context.records.page, bucket, after)):
+            for entry in page:
+                yield entry
+            after = page[-1][0]
+
     async def all(self, bucket: str) -> list[tuple[str, bytes]]:
         """Everything in a bucket."""
-        found: list[tuple[str, bytes]] = []
-        while True:
-            after = found[-1][0] if found else ""
-            page = await self._outage.waited_out(partial(self._context.records.page, bucket, after))
-            if not page:
-                return found
-            found += page
+        return [entry async for entry in self.each(bucket)]
+
+    async def page(self, bucket: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """What follows a key in a bucket."""
+        return await self._outage.waited_out(lambda: self._context.records.page(bucket, after, limit))
+
+    async def granted(self, problem: str, wished: bytes) -> None:
+        """Forget a wish that was seen to, unless there is another by now."""
+        await self._outage.waited_out(lambda: self._context.records.replace(WISHES, problem, wished, None))
 
     async def put(self, bucket: str, key: str, value: bytes | None) -> None:
         """Set one record, or forget it."""

@@ -7,7 +7,7 @@ are lines of services; a fee below zero is a discount on the goods. The tax the 
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from connectors.base import Rejected
-from connectors.woocommerce.payloads import LineItem, Order, Refund, amount, utc
+from connectors.woocommerce.payloads import FeeLine, LineItem, Order, Refund, amount, utc
 from connectors.woocommerce.spec import Spec
 from schemas import ids, text
 from schemas.commands import Cancel, fingerprint
@@ -29,7 +29,10 @@ GONE: Final = frozenset({"cancelled", "failed", "trash", "deleted"})
 _TEHRAN: Final = ZoneInfo("Asia/Tehran")
 _PLACES: Final = Decimal("0.00001")
 _PHONE_DIGITS: Final = 10
+_ID_DIGITS: Final = 20
 _NUL: Final = "\0"
+_REFUNDED: Final = "_refunded_item_id"
+"""The meta-datum of a refund's line that names the order's."""
 MAX_NOTE: Final = 500
 MAX_AMOUNT: Final = 10**18 - 1
 """Rials; the hub takes no more."""
@@ -45,10 +48,12 @@ class Unmappable(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known when an order is mapped: the products of its SKUs, and its customer's account."""
+    """What is known when an order is mapped: the products of its SKUs, its customer's account, and the products its
+    lines had by their ids when it was last taken in."""
 
     products: Mapping[str, str]
     account: str
+    lines: Mapping[int, str] = field(default_factory=dict)
 
 
 def skus(order: Order | Refund) -> set[str]:
@@ -98,15 +103,9 @@ def request(order: Order, known: Known, spec: Spec, *, generation: int, revision
             f"سفارش به {order.currency or 'واحد نامعلوم'} است و فروشگاه با {spec.currency} پیکربندی شده است.",
         )
     lines = [_goods(line, known, spec) for line in order.line_items]
-    less = 0
     for shipping in order.shipping_lines:
         _service(lines, shipping.total, spec.shipping_product, "shipping", "هزینهٔ ارسال", spec)
-    for fee in order.fee_lines:
-        if amount(fee.total) < 0:
-            less -= rials(fee.total, spec)
-        else:
-            _service(lines, fee.total, spec.fee_product, "a fee", "کارمزد", spec)
-    lines = _discounted(lines, less)
+    lines = _discounted(lines, _fees(lines, order.fee_lines, spec))
     if not lines:
         raise Unmappable("The order has no lines.", "سفارش ردیفی ندارد.")
     _compare(order, lines, spec)
@@ -124,27 +123,51 @@ def request(order: Order, known: Known, spec: Spec, *, generation: int, revision
     )
 
 
+def products(order: Order, known: Known) -> dict[int, str]:
+    """The product of each of an order's lines, by the line's id."""
+    found = {line.id: _product(line, known) for line in order.line_items}
+    return {number: product for number, product in found.items() if product is not None}
+
+
 def content(request: DocumentRequest) -> str:
     """The fingerprint of what a document says, whichever revision says it."""
     return fingerprint(msgspec.structs.replace(request, revision=1))
 
 
-def refund_request(refund: Refund, document: DocumentRequest, known: Mapping[str, str], spec: Spec) -> DocumentRequest:
-    """A refund of goods as the return of its order's document. Raises :exc:`Unmappable`."""
-    lines = [_goods(line, Known(known, document.account or ""), spec, sign=-1) for line in refund.line_items]
-    lines = [line for line in lines if line.quantity > 0]
+def refund_request(refund: Refund, sale: str, payment: Payment, known: Known, spec: Spec) -> DocumentRequest:
+    """A refund of goods as the return of ``sale``, its order's document by its own id. A return that doesn't come to
+    what the shop gave back asks for a person. Raises :exc:`Unmappable`."""
+    lines = [_goods(line, known, spec, sign=-1) for line in refund.line_items if line.quantity]
     for shipping in refund.shipping_lines:
         _service(lines, shipping.total, spec.shipping_product, "shipping", "هزینهٔ ارسال", spec, sign=-1)
+    less = _fees(lines, refund.fee_lines, spec, sign=-1)
+    lines = _discounted(lines, less)
+    taxes = [line.total_tax for line in refund.line_items if line.quantity]
+    taxes += [line.total_tax for line in refund.shipping_lines] + [line.total_tax for line in refund.fee_lines]
+    tax = _whole(-sum(map(amount, taxes), Decimal(0)) * spec.currency.rials)
     return DocumentRequest(
-        source_id=return_id(document.source_id, refund.id),
+        source_id=return_id(sale, refund.id),
         kind=Kind.SALES_RETURN,
         date=_day(refund.date_created_gmt),
-        account=document.account,
+        account=known.account,
         lines=tuple(lines),
-        payment=document.payment,
+        payment=payment,
         warehouse=spec.warehouse,
-        original=document.source_id,
+        original=sale,
+        tax=tax,
         note=_words(refund.reason),
+        hold=_difference(refund, lines, tax, spec),
+    )
+
+
+def _difference(refund: Refund, lines: Sequence[LineRequest], tax: int, spec: Spec) -> str:
+    """What a person has to be told where a return doesn't come to what was given back: some of it was for no goods."""
+    theirs, ours = rials(refund.amount, spec), sum(map(_net, lines)) + tax
+    if abs(theirs - ours) <= spec.tolerance:
+        return ""
+    return (
+        f"فروشگاه {theirs:,} ریال پس داده و ردیف‌های برگشت {ours:,} ریال می‌شوند / "
+        f"the shop gave {theirs:,} rials back, and what it took back comes to {ours:,}"
     )
 
 
@@ -170,10 +193,9 @@ def cancel(own_id: str, note: str, *, source: str, actor: str, now: dt.datetime)
 
 
 def _goods(line: LineItem, known: Known, spec: Spec, *, sign: int = 1) -> LineRequest:
-    sku = _code(line.sku)
-    product = known.products.get(sku)
+    product = _product(line, known)
     if product is None:
-        raise _nameless(line) if not sku else _stranger(line, sku)
+        raise _stranger(line)
     quantity = sign * line.quantity
     if quantity < 0 or quantity != quantity.quantize(_PLACES):
         raise Unmappable(
@@ -188,14 +210,35 @@ def _goods(line: LineItem, known: Known, spec: Spec, *, sign: int = 1) -> LineRe
     return LineRequest(product, quantity, price, discount=_whole(price * quantity) - net)
 
 
-def _nameless(line: LineItem) -> Unmappable:
-    return Unmappable(
-        f"«{line.name}» has no SKU: give the product one in the shop, equal to its code in the books.",
-        f"«{line.name}» شناسهٔ کالا (SKU) ندارد؛ در فروشگاه کد کالای دفاتر را برایش بنویسید.",
-    )
+def _product(line: LineItem, known: Known) -> str | None:
+    """What a line is of. A refund's line is of what its order's line was sold as; a line whose product is no more in
+    the shop has no SKU any more, and is what it was."""
+    refunded = next((meta.text for meta in line.meta_data if meta.key == _REFUNDED), None)
+    if refunded is not None and (sold := known.lines.get(_id(refunded))):
+        return sold
+    sku = _code(line.sku)
+    return known.products.get(sku) if sku else known.lines.get(line.id)
 
 
-def _stranger(line: LineItem, sku: str) -> Unmappable:
+def _id(written: str) -> int:
+    """An id as a plugin wrote it; 0 if it is none."""
+    return int(written) if written.isdecimal() and len(written) < _ID_DIGITS else 0
+
+
+def _stranger(line: LineItem) -> Unmappable:
+    if line.sku is None:
+        return Unmappable(
+            f"«{line.name}» is no product of the shop any more, so its code isn't known: enter it in the books by "
+            "hand, and dismiss this.",
+            f"«{line.name}» دیگر کالای فروشگاه نیست و کدش معلوم نیست؛ آن را در دفاتر دستی ثبت کنید و این مورد را کنار "
+            "بگذارید.",
+        )
+    sku = _code(line.sku)
+    if not sku:
+        return Unmappable(
+            f"«{line.name}» has no SKU: give the product one in the shop, equal to its code in the books.",
+            f"«{line.name}» شناسهٔ کالا (SKU) ندارد؛ در فروشگاه کد کالای دفاتر را برایش بنویسید.",
+        )
     return Unmappable(
         f"«{line.name}»: no product has the code {sku}. Map the SKU to a code, or correct it in the shop.",
         f"«{line.name}»: کالایی با کد {sku} نیست؛ SKU را به کد کالا نگاشت یا در فروشگاه اصلاح کنید.",
@@ -215,6 +258,15 @@ def _service(
             f"سفارش {fa} دارد و در پیکربندی خدمتی برای آن نام برده نشده است.",
         )
     lines.append(LineRequest(product, Decimal(1), price))
+
+
+def _fees(lines: list[LineRequest], fees: Sequence[FeeLine], spec: Spec, *, sign: int = 1) -> int:
+    """Add the fees to the lines; what those below zero take off the whole, in rials."""
+    less = 0
+    for fee in fees:
+        less += max(_whole(-sign * amount(fee.total) * spec.currency.rials), 0)
+        _service(lines, fee.total, spec.fee_product, "a fee", "کارمزد", spec, sign=sign)
+    return less
 
 
 def _discounted(lines: Sequence[LineRequest], less: int) -> list[LineRequest]:

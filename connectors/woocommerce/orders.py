@@ -6,17 +6,17 @@ earlier never overwrites what it dated later. What is remembered of an order is 
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import date, datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
 from connectors.woocommerce import kept as keeping
 from connectors.woocommerce import mapper
-from connectors.woocommerce.client import PER_PAGE, Client, Page, Refused
+from connectors.woocommerce.client import PER_PAGE, Broken, Client, Page, Refused
 from connectors.woocommerce.kept import Kept, Memory, Problem
 from connectors.woocommerce.mapper import GONE, Known, Unmappable
 from connectors.woocommerce.payloads import Deleted, Order, Refund, decode, utc
@@ -24,11 +24,12 @@ from connectors.woocommerce.spec import Spec
 from schemas import ids
 from schemas.commands import Amend, Submit
 from schemas.deadletters import DeadLetter
-from schemas.documents import DocumentRequest, State
+from schemas.documents import Document, DocumentRequest, State
 from schemas.events import COMMAND_REFUSED
 from schemas.pushes import Push
 
 READ_SECONDS: Final = 0.5
+TRIES: Final = 4
 DECISION_SECONDS: Final = 30.0
 """How long the hub may take with what everything else waits for."""
 _LOOK_SECONDS: Final = 0.05
@@ -36,9 +37,13 @@ _CHANGED: Final = "orders"
 _COMPARED: Final = "compared"
 _BEGIN: Final = "begin"
 WITHDRAWN: Final = "cancelled in the shop"
-_ENDED: Final = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
+ENDED: Final = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 _OPEN: Final = "pending,on-hold,processing"
+REFUNDED: Final = "refunded"
 _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
+
+
+_T = TypeVar("_T")
 
 
 async def legible(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
@@ -48,6 +53,24 @@ async def legible(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
             yield page
     except UnknownPayload as error:
         raise Retryable(str(error), fa=error.fa) from error
+
+
+async def tried(shop: Outage, ask: Callable[[], Awaitable[_T]]) -> _T:
+    """What the shop answers about one order, waited for while the shop is away. Raises :exc:`Rejected` if it fails at
+    it (HTTP 500) :data:`TRIES` times: then it may be this order alone, and the others mustn't wait for it."""
+    left = TRIES
+
+    async def once() -> _T:
+        nonlocal left
+        try:
+            return await ask()
+        except Broken as error:
+            left -= 1
+            if left:
+                raise
+            raise Rejected(str(error), fa=error.fa) from error
+
+    return await shop.waited_out(once)
 
 
 class Orders:
@@ -109,8 +132,10 @@ class Orders:
                 pass
 
     async def _changed(self) -> None:
+        async with self._one:
+            begin = await self._beginning()
         written = await self._memory.cursor(_CHANGED)
-        since = datetime.fromisoformat(written) - self._spec.overlap if written else None
+        since = (datetime.fromisoformat(written) if written else begin) - self._spec.overlap
         begun = await self._shop.waited_out(self._client.server_time) or self._context.clock()
         for status in ("any", "trash"):
             await self._take_all(partial(self._client.orders, modified_after=since, status=status))
@@ -128,28 +153,37 @@ class Orders:
     async def compare(self) -> None:
         """Ask for every order that is open there or here, whenever it was changed; one that is no more is gone."""
         seen = await self._take_all(partial(self._client.orders, status=_OPEN))
-        mine = await self._memory.all(keeping.ORDERS)
-        open_here = [int(key) for key, value in mine if not msgspec.json.decode(value, type=Kept).settled]
-        left = [number for number in open_here if number not in seen]
-        for start in range(0, len(left), PER_PAGE):
-            await self._take_each(left[start : start + PER_PAGE])
-        for problem in await self._memory.problems():
-            if problem.order is not None and problem.order not in seen:
-                await self._take_each([problem.order])
+        left = {number async for number in self._open_here()}
+        left |= {problem.order for problem in await self._memory.problems() if problem.order is not None}
+        numbers = sorted(left - seen)
+        for start in range(0, len(numbers), PER_PAGE):
+            some = numbers[start : start + PER_PAGE]
+            there = await self._take_all(partial(self._client.orders, include=some))
+            await self._take_each(number for number in some if number not in there)
+
+    async def _open_here(self) -> AsyncIterator[int]:
+        async for key, value in self._memory.each(keeping.ORDERS):
+            if not msgspec.json.decode(value, type=Kept).settled:
+                yield int(key)
 
     async def _take_each(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             try:
-                order = await self._shop.waited_out(partial(self._client.order, number))
-            except Refused as refused:
-                if refused.status != 404:
-                    raise
-                async with self._one:
-                    await self._gone(number, await self._memory.order(number), None)
-            except UnknownPayload as error:
+                if (order := await self._fetched(number)) is not None:
+                    await self.take(order)
+            except (Rejected, UnknownPayload) as error:
                 self._context.logger.error("order %d can't be read: %s", number, error)
-            else:
-                await self.take(order)
+
+    async def _fetched(self, number: int) -> Order | None:
+        """An order as the shop has it; None if the shop has it no more, and then it is gone here too."""
+        try:
+            return await tried(self._shop, partial(self._client.order, number))
+        except Refused as refused:
+            if not refused.says_gone:
+                raise
+        async with self._one:
+            await self._gone(number, await self._memory.order(number), None)
+        return None
 
     async def _take_all(self, pages: Callable[[], AsyncIterator[Page]]) -> set[int]:
         """Take in every order of a list, from its beginning again after an outage; the ids that were there."""
@@ -184,17 +218,29 @@ class Orders:
                 return
             if order.status in GONE:
                 await self._gone(order.id, kept, modified)
-            elif order.status in self._spec.take:
+            elif order.status in self._spec.take or (kept and kept.revision and not kept.gone):
                 await self._take(order, kept or Kept(), modified)
+            else:
+                await self._left_waiting(order, kept or Kept(settled=True), modified)
+
+    async def _left_waiting(self, order: Order, kept: Kept, modified: datetime | None) -> None:
+        """Nothing of it is taken in now, nor may anything older be; and a person has nothing to see to."""
+        await self._memory.settle(f"order-{order.id}")
+        if kept.modified != modified:
+            await self._memory.keep(order.id, msgspec.structs.replace(kept, modified=modified))
 
     async def _beginning(self) -> datetime:
         """What was made before it is nobody's business: a day's beginning in Tehran."""
         if self._begin is None:
             written = await self._memory.cursor(_BEGIN)
             day = self._spec.begin or (date.fromisoformat(written) if written else mapper.day(self._context.clock()))
-            if written is None:
+            begin = mapper.beginning(day)
+            if written is not None and day < date.fromisoformat(written):
+                # A person put the beginning back: what was left alone until now is asked for.
+                await self._memory.set_cursor(_CHANGED, begin.isoformat())
+            if written is None or day < date.fromisoformat(written):
                 await self._memory.set_cursor(_BEGIN, day.isoformat())
-            self._begin = mapper.beginning(day)
+            self._begin = begin
         return self._begin
 
     async def _take(self, order: Order, kept: Kept, modified: datetime | None) -> None:
@@ -216,7 +262,7 @@ class Orders:
             kept = msgspec.structs.replace(kept, gone=False)
         fresh = kept.gone or not kept.revision
         generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
-        known = Known(await self._products(order), await self._account(order))
+        known = Known(await self._products(order), await self._account(order), kept.products)
         request = mapper.request(
             order, known, self._spec, generation=generation, revision=1 if fresh else kept.revision + 1
         )
@@ -228,10 +274,12 @@ class Orders:
                 settled=False,
                 refunds=() if fresh else kept.refunds,
                 pending=request,
+                products=mapper.products(order, known),
             )
             await self._memory.keep(order.id, kept)
             kept = await self._told(order.id, kept, request, modified)
-        kept = msgspec.structs.replace(kept, modified=modified, dismissed=None)
+        products = kept.products or mapper.products(order, known)
+        kept = msgspec.structs.replace(kept, modified=modified, dismissed=None, products=products)
         await self._memory.keep(order.id, kept)
         return kept
 
@@ -246,20 +294,32 @@ class Orders:
     async def _refunds(self, order: Order, kept: Kept) -> Kept:
         """Refunds that are new become returns, those that are no more are cancelled."""
         there = {refund.id for refund in order.refunds}
-        document = mapper.source_id(order.id, kept.generation)
+        own_id = mapper.source_id(order.id, kept.generation)
         for number in sorted(set(kept.refunds) - there):
-            await self._cancel(mapper.return_id(document, number), "the shop took the refund back")
+            await self._cancel(mapper.return_id(own_id, number), "the shop took the refund back")
+            await self._memory.settle(f"refund-{order.id}-{number}")
             kept = await self._noted(order.id, kept, [each for each in kept.refunds if each != number])
-        if fresh := there - set(kept.refunds):
-            refunds = await self._shop.waited_out(partial(self._client.refunds, order.id))
-            for refund in refunds:
-                if refund.id not in fresh:
-                    continue
-                if not any(line.quantity for line in refund.line_items):
-                    await self._money_only(order, refund)
-                else:
-                    await self._return(order, refund, kept)
-                kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
+        fresh = there - set(kept.refunds)
+        if not fresh:
+            return kept
+        sale = await self.document(own_id)
+        if sale is not None and sale.state in ENDED and order.status == REFUNDED:
+            return kept  # what was never sold here, and is wholly given back there, is nothing to take back
+        if sale is None or sale.state not in _RETURNABLE:
+            state = sale.state if sale else "undecided"
+            numbers = ", ".join(map(str, sorted(fresh)))
+            raise Unmappable(
+                f"Refund {numbers} waits: its order is {state}, and is taken back once it is cleared.",
+                f"استرداد {numbers} منتظر است؛ سند سفارش هنوز تأیید نشده است ({state}).",
+            )
+        for refund in await tried(self._shop, partial(self._client.refunds, order.id)):
+            if refund.id not in fresh:
+                continue
+            if not any(line.quantity for line in refund.line_items):
+                await self._money_only(order, refund)
+            else:
+                await self._return(refund, sale, kept)
+            kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
         return kept
 
     async def _money_only(self, order: Order, refund: Refund) -> None:
@@ -274,21 +334,16 @@ class Orders:
         if await self._memory.complain(problem):
             self._context.logger.warning("order %s: %s", order.number, problem.en)
 
-    async def _return(self, order: Order, refund: Refund, kept: Kept) -> None:
-        own_id = mapper.source_id(order.id, kept.generation)
-        known = Known(await self._products(order), await self._account(order))
-        sold = mapper.request(order, known, self._spec, generation=kept.generation, revision=kept.revision)
-        request = mapper.refund_request(refund, sold, await self._products(refund), self._spec)
-        document_id = ids.document_id(self.source, own_id)
-        documents = await self._bus.waited_out(lambda: self._context.lookup.documents([document_id]))
-        document = documents.get(document_id)
-        if document is None or document.state not in _RETURNABLE:
-            state = document.state if document else "undecided"
-            raise Unmappable(
-                f"Refund {refund.id} waits: its order is {state}, and is taken back once it is cleared.",
-                f"استرداد {refund.id} منتظر است؛ سند سفارش هنوز تأیید نشده است ({state}).",
-            )
+    async def _return(self, refund: Refund, sale: Document, kept: Kept) -> None:
+        known = Known(await self._products(refund), sale.account or "", kept.products)
+        request = mapper.refund_request(refund, sale.source_id, sale.payment, known, self._spec)
         await self._publish(Submit, request, utc(refund.date_created_gmt) if refund.date_created_gmt else None)
+
+    async def document(self, own_id: str) -> Document | None:
+        """One of this shop's documents, by its own id, as it now is."""
+        document_id = ids.document_id(self.source, own_id)
+        found = await self._bus.waited_out(lambda: self._context.lookup.documents([document_id]))
+        return found.get(document_id)
 
     async def _noted(self, order: int, kept: Kept, refunds: Iterable[int]) -> Kept:
         kept = msgspec.structs.replace(kept, refunds=tuple(sorted(refunds)))
@@ -317,7 +372,7 @@ class Orders:
 
         async def standing() -> bool | None:
             document = (await lookup.documents([document_id])).get(document_id)
-            if document is not None and document.state in _ENDED:
+            if document is not None and document.state in ENDED:
                 return False
             decision = (await lookup.decisions([cancel])).get(cancel)
             return True if decision is not None and decision.type == COMMAND_REFUSED else None
@@ -332,11 +387,21 @@ class Orders:
             await asyncio.sleep(_LOOK_SECONDS)
         return stands
 
-    async def settle(self, number: int) -> None:
-        """An order is in the books: it isn't compared every night any more."""
+    # --- decided here
+
+    async def decided(self, number: int) -> None:
+        """The hub decided about an order: if it waits, perhaps for that, it is tried again."""
+        async with self._one:
+            waits = await self._memory.get(keeping.EXCEPTIONS, f"order-{number}") is not None
+        if waits:
+            await self._take_each([number])
+
+    async def was_told(self, number: int, state: State) -> None:
+        """The shop was told how an order stands. One in the books isn't compared every night any more."""
         async with self._one:
             if (kept := await self._memory.order(number)) is not None:
-                await self._memory.keep(number, msgspec.structs.replace(kept, settled=True))
+                settled = kept.settled or state is State.POSTED
+                await self._memory.keep(number, msgspec.structs.replace(kept, settled=settled, told=state))
 
     # --- what is known
 
@@ -353,6 +418,9 @@ class Orders:
         found = await self._bus.waited_out(
             lambda: lookup.accounts_of(phones=[phone] if phone else [], emails=[email] if email else [])
         )
+        made = mapper.new_account(order, self._spec)
+        if not found and made is not None:  # one that was made before, and whose phone the books don't have
+            found = list((await self._bus.waited_out(lambda: lookup.accounts([made.code]))).values())
         active = [account for account in found if account.active]
         if len(active) == 1:
             return active[0].code
@@ -367,7 +435,6 @@ class Orders:
                 f"The customer's account {found[0].code} is inactive: activate it, or give another this phone.",
                 f"حساب مشتری ({found[0].code}) غیرفعال است؛ آن را فعال کنید یا این تلفن را به حساب دیگری بدهید.",
             )
-        made = mapper.new_account(order, self._spec)
         if made is None:
             if self._spec.guest_account is not None:
                 return self._spec.guest_account
@@ -432,25 +499,27 @@ class Orders:
         while True:
             for problem_id, wish in await self._memory.all(keeping.WISHES):
                 await self._wish(problem_id, wish)
-                await self._memory.put(keeping.WISHES, problem_id, None)
+                await self._memory.granted(problem_id, wish)
             await asyncio.sleep(self._spec.look.total_seconds())
 
     async def _wish(self, problem_id: str, wish: bytes) -> None:
-        problems: list[Problem] = [each for each in await self._memory.problems() if problem_id in (each.id, "all")]
-        for problem in problems:
-            if problem.order is None:
-                await self._memory.settle(problem.id)
-            elif wish == keeping.DISMISS:
-                await self._dismiss(problem)
-            else:
+        for problem in await self._memory.problems():
+            if problem_id not in (problem.id, "all"):
+                continue
+            if keeping.is_wish(wish, keeping.DISMISS):
                 try:
-                    await self._take_each([problem.order])
-                except Rejected as error:
-                    self._context.logger.warning("order %s can't be asked for: %s", problem.number, error)
+                    await self._dismiss(problem)
+                except (Rejected, UnknownPayload) as error:
+                    self._context.logger.error("%s can't be dismissed: %s", problem.id, error)
+            elif problem.order is not None:
+                await self._take_each([problem.order])
 
     async def _dismiss(self, problem: Problem) -> None:
-        assert problem.order is not None
-        order = await self._shop.waited_out(partial(self._client.order, problem.order))
+        if problem.order is None:
+            await self._memory.settle(problem.id)
+            return
+        if (order := await self._fetched(problem.order)) is None:
+            return
         async with self._one:
             kept = await self._memory.order(order.id) or Kept()
             modified = utc(order.date_modified_gmt) if order.date_modified_gmt else None

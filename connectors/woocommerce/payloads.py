@@ -29,6 +29,9 @@ Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Reference = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An id of something else; 0: there is none."""
 
+NO_SUCH: Final = "_invalid_id"
+"""How WooCommerce's codes end by which it says that there is no such thing."""
+
 _PLAIN_NUMBER: Final = re.compile(rb"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -465,12 +468,24 @@ class Currency(Payload, frozen=True, kw_only=True):
     symbol: str = ""
 
 
+class Setting(Payload, frozen=True, kw_only=True):
+    """One of the shop's own settings (``/settings/<group>/<id>``), where its value is text."""
+
+    id: str
+    value: str
+
+
 class ApiError(Payload, frozen=True, kw_only=True):
     """Why WooCommerce didn't do something, in its own words, e.g. ``woocommerce_rest_product_invalid_id``."""
 
     code: str
     message: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def says_gone(self) -> bool:
+        """Whether WooCommerce says that it has no such thing."""
+        return self.code.endswith(NO_SUCH)
 
 
 class BatchItem(Payload, frozen=True, kw_only=True):

@@ -112,13 +112,26 @@ class Receiver(base.Receiver[Spec]):
         return Response(body=msgspec.json.encode(Exceptions(items, more)))
 
     async def _wish(self, problem: str, wish: bytes) -> Response:
-        if problem != "all" and not await self.context.records.get(kept.EXCEPTIONS, [problem]):
+        if problem != "all":
+            await self._check_wish(problem, wish)
+        await self._keep_wish(problem, wish)
+        return Response()
+
+    async def _check_wish(self, problem: str, wish: bytes) -> None:
+        found = (await self.context.records.get(kept.EXCEPTIONS, [problem])).get(problem)
+        if found is None:
             raise Rejected(
                 f"There is no exception {problem}; it may be settled already.",
                 fa=f"موردی با شناسهٔ {problem} نیست؛ شاید حل شده باشد.",
             )
-        await self.context.records.put(kept.WISHES, {problem: wish})
-        return Response()
+        if wish == kept.RETRY and msgspec.json.decode(found, type=Problem).order is None:
+            raise Rejected(
+                f"Nothing of {problem} can be tried again: see to what it says, then dismiss it.",
+                fa=f"{problem} با تلاش دوباره حل نمی‌شود؛ آنچه گفته شده را انجام دهید و سپس آن را کنار بگذارید.",
+            )
+
+    async def _keep_wish(self, problem: str, wish: bytes) -> None:
+        await self.context.records.put(kept.WISHES, {problem: kept.wish(wish, self.context.clock())})
 
     async def _map(self, request: Request) -> Response:
         sku, code = text.code(request.segments["sku"]), text.code(_code(request.body).code)
@@ -127,7 +140,7 @@ class Receiver(base.Receiver[Spec]):
         if not await self.context.lookup.products([code]):
             raise Rejected(f"There is no product {code}.", fa=f"کالایی با کد {code} نیست.")
         await self.context.records.put(kept.SKUS, {sku: code.encode()})
-        await self.context.records.put(kept.WISHES, {"all": kept.RETRY})
+        await self._keep_wish("all", kept.RETRY)
         return Response()
 
 

@@ -62,8 +62,8 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     take: Annotated[
         tuple[str, ...],
         Meta(
-            description="The statuses in which an order is taken in. In others it waits; cancelled, failed, trashed or "
-            "deleted it is cancelled here too.",
+            description="The statuses in which an order is taken in. In others it waits, unless it was taken in "
+            "before; cancelled, failed, trashed or deleted it is cancelled here too.",
             examples=[("processing", "completed")],
         ),
     ] = ("processing", "completed", "refunded")
@@ -112,7 +112,7 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
         dt.date | None,
         Meta(
             description="Orders made before this day are left alone. Without it, those made before the day this "
-            "connector first started.",
+            "connector first started. Put back, it lets in what was left alone until then.",
             examples=["2026-11-22"],
         ),
     ] = None
@@ -135,7 +135,9 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
         Meta(description="The time between two looks for changed stock and for a person's decisions.", examples=["5s"]),
     ] = dt.timedelta(seconds=5)
     push_stock: Annotated[bool, Meta(description="What is sellable here is told to the shop.")] = True
-    push_price: Annotated[bool, Meta(description="The products' prices are told to the shop.")] = False
+    push_price: Annotated[
+        bool, Meta(description="The products' prices, which are without tax, are told to the shop.")
+    ] = False
     stock_warehouses: Annotated[
         tuple[Code, ...],
         Meta(description="The warehouses whose goods the shop sells; without it the one above.", examples=[("101",)]),
@@ -146,7 +148,11 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     ] = Decimal(0)
     posted_status: Annotated[
         str | None,
-        Meta(description="The status an order gets once it is in the books; without it none.", examples=["completed"]),
+        Meta(
+            description="The status an order gets once it is in the books; without it none. One cancelled or refunded "
+            "by then keeps its own.",
+            examples=["completed"],
+        ),
     ] = None
     keys_in_query: Annotated[
         bool, Meta(description="For hosts that strip the Authorization header: the keys go in the address.")
@@ -164,6 +170,11 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
             raise ValueError("without new_accounts there must be a guest_account")
         if self.stock_reserve < 0:
             raise ValueError("stock_reserve can't be below zero")
+
+    @property
+    def tells(self) -> bool:
+        """Whether the shop is to be told something, for which a key has to have the right to write."""
+        return self.push_stock or self.push_price or bool(self.posted_status or self.webhook_url)
 
     @property
     def sells_from(self) -> tuple[str, ...]:

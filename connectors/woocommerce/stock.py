@@ -18,7 +18,7 @@ from connectors.woocommerce import mapper
 from connectors.woocommerce.client import PER_PAGE, Client
 from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
 from connectors.woocommerce.orders import legible
-from connectors.woocommerce.payloads import BatchItem, Product, Sold, SoldChange, Variation, decode
+from connectors.woocommerce.payloads import ApiError, Product, Sold, SoldChange, Variation, decode
 from connectors.woocommerce.spec import Spec
 from schemas import text
 from schemas.master import Product as OurProduct
@@ -26,6 +26,8 @@ from schemas.master import Product as OurProduct
 _STOCK: Final = "sellable"
 _PRICES: Final = "prices"
 _SCANNED: Final = "scanned"
+_DOUBLE: Final = "double-"
+_WITH_TAX: Final = "prices-with-tax"
 
 
 class Stock:
@@ -39,6 +41,8 @@ class Stock:
         self._shop = shop
         self._hub = hub
         self._telling = Outage("telling the shop of stock and prices", context.logger)
+        self._prices: bool | None = None
+        """Whether prices are told; None: not looked yet."""
         self.told = 0
         """Products and variations the shop was told of."""
 
@@ -46,13 +50,45 @@ class Stock:
         """Until cancelled."""
         while True:
             try:
+                await self._look_at_taxes()
                 await self._scan_if_due()
                 await self._tell_changed()
-            except (Rejected, Unauthorised) as refused:  # a key that may only read lets orders in all the same
+            except (
+                Rejected,
+                Unauthorised,
+                UnknownPayload,
+            ) as refused:  # a key that may only read lets orders in all the same
                 self._telling.down(refused)
             else:
                 self._telling.up()
             await asyncio.sleep(self._spec.look.total_seconds())
+
+    async def _look_at_taxes(self) -> None:
+        """Prices of ours are without tax. A shop that takes them for prices with tax would sell for too little."""
+        if self._prices is not None:
+            return
+        await self._memory.settle(_WITH_TAX)
+        self._prices = self._spec.push_price and await self._shop.waited_out(self._takes_prices)
+
+    async def _takes_prices(self) -> bool:
+        try:
+            if not await self._client.prices_include_tax():
+                return True
+        except (Rejected, Unauthorised, UnknownPayload) as error:
+            en, fa = f"It can't be seen whether the shop's prices include tax ({error})", error.fa
+        else:
+            en, fa = (
+                "The shop's prices include tax, and ours don't",
+                "قیمت‌های فروشگاه با مالیات است و قیمت‌های ما بی‌مالیات",
+            )
+        await self._complain(
+            _WITH_TAX,
+            f"{en}, so it is told none. Let it take prices without tax (WooCommerce → Settings → Tax) and start the "
+            "connector again, or switch push_price off.",
+            f"{fa}؛ قیمتی به فروشگاه گفته نمی‌شود. در ووکامرس (تنظیمات مالیات) قیمت‌ها را بی‌مالیات کنید و رابط را "
+            "دوباره راه بیندازید، یا push_price را خاموش کنید.",
+        )
+        return False
 
     # --- what the shop has
 
@@ -66,22 +102,45 @@ class Stock:
 
     async def scan(self) -> None:
         """Read everything the shop sells, and tell it what it has wrong."""
-        found: dict[str, Item] = {}
+        sold: dict[str, list[Item]] = {}
 
         async def read() -> None:
-            found.clear()
+            sold.clear()
             async for page in legible(self._client.products()):
                 for raw in page.items:
-                    await self._product(raw, found)
+                    await self._product(raw, sold)
 
         await self._shop.waited_out(read)
+        found = {sku: items[0] for sku, items in sold.items()}
         known = dict(await self._memory.all(SOLD))
         for sku in known.keys() - found.keys():
-            await self._memory.put(SOLD, sku, None)
+            await self._forget(sku)
         await self._memory.put_items(found)
+        await self._tell_doubles({sku: items for sku, items in sold.items() if len(items) > 1})
         await self._tell(found)
 
-    async def _product(self, raw: bytes, found: dict[str, Item]) -> None:
+    async def _forget(self, sku: str) -> None:
+        """The shop sells it no more."""
+        await self._memory.put(SOLD, sku, None)
+        await self._memory.settle(f"stock-{sku}")
+
+    async def _tell_doubles(self, doubles: dict[str, list[Item]]) -> None:
+        """A person hears of each SKU that several things in the shop have, for as long as they have it."""
+        for problem in await self._memory.problems():
+            if problem.id.startswith(_DOUBLE) and problem.id.removeprefix(_DOUBLE) not in doubles:
+                await self._memory.settle(problem.id)
+        for sku, items in doubles.items():
+            numbers = ", ".join(str(item.id) for item in items)
+            await self._complain(
+                f"{_DOUBLE}{sku}",
+                f"Several products or variations of the shop have the SKU {sku}: {numbers}. Only {items[0].id} is told "
+                "its stock and price; give the others SKUs of their own.",
+                f"چند کالا یا گونهٔ فروشگاه شناسهٔ {sku} را دارند: {numbers}. موجودی و قیمت فقط به {items[0].id} گفته "
+                "می‌شود؛ به بقیه شناسهٔ جداگانه بدهید.",
+                sku,
+            )
+
+    async def _product(self, raw: bytes, found: dict[str, list[Item]]) -> None:
         try:
             product = decode(raw, Product)
             if product.type != "variable":
@@ -93,12 +152,12 @@ class Stock:
         except UnknownPayload as error:
             self._context.logger.warning("a product of the shop can't be read: %s", error)
 
-    def _note(self, sold: Sold, parent: int, found: dict[str, Item]) -> None:
+    def _note(self, sold: Sold, parent: int, found: dict[str, list[Item]]) -> None:
         if sku := text.code(sold.sku):
             quantity = sold.stock_quantity
             managed = getattr(sold, "manage_stock", False) is True
             stock = f"{quantity.normalize():f}" if managed and quantity is not None else None
-            found[sku] = Item(sold.id, parent, stock, sold.regular_price or None)
+            found.setdefault(sku, []).append(Item(sold.id, parent, stock, sold.regular_price or None))
 
     # --- what it is told
 
@@ -169,7 +228,7 @@ class Stock:
                 left = Decimal(0)
             if item.stock is None or Decimal(item.stock) != left:
                 change = msgspec.structs.replace(change, manage_stock=True, stock_quantity=left)
-        if self._spec.push_price and product.price is not None:
+        if self._prices and product.price is not None:
             price = mapper.price_text(product.price, self._spec)
             if item.price is None or Decimal(item.price) != Decimal(price):
                 change = msgspec.structs.replace(change, regular_price=price)
@@ -183,26 +242,28 @@ class Stock:
         answers = await self._shop.waited_out(lambda: ask(wanted))
         done: dict[str, Item] = {}
         for sku, change, answer in zip(skus, wanted, answers, strict=True):
-            if answer.error is not None:
-                await self._complain(sku, answer)
-                continue
-            await self._memory.settle(f"stock-{sku}")
-            done[sku] = _as_told(items[sku], change)
+            if answer.error is None:
+                await self._memory.settle(f"stock-{sku}")
+                done[sku] = _as_told(items[sku], change)
+            elif answer.error.says_gone:
+                await self._forget(sku)
+            else:
+                await self._refused(sku, answer.error)
         await self._memory.put_items(done)
         self.told += len(done)
 
-    async def _complain(self, sku: str, answer: BatchItem) -> None:
-        assert answer.error is not None
-        said = f"{answer.error.message} ({answer.error.code})"
-        problem = Problem(
+    async def _refused(self, sku: str, error: ApiError) -> None:
+        said = f"{error.message} ({error.code})"
+        await self._complain(
             f"stock-{sku}",
             f"The shop doesn't take the stock or price of {sku}: {said}.",
             f"فروشگاه موجودی یا قیمت {sku} را نمی‌پذیرد: {said}.",
-            self._context.clock(),
-            sku=sku,
+            sku,
         )
-        if await self._memory.complain(problem):
-            self._context.logger.warning("%s", problem.en)
+
+    async def _complain(self, number: str, en: str, fa: str, sku: str | None = None) -> None:
+        if await self._memory.complain(Problem(number, en, fa, self._context.clock(), sku=sku)):
+            self._context.logger.warning("%s", en)
 
 
 def _as_told(item: Item, change: SoldChange) -> Item:

@@ -88,7 +88,11 @@ def order(shop: Shop, doc: Doc) -> Doc:
 def refund(shop: Shop, doc: Doc) -> Doc:
     """A refund."""
     path = f"orders/{doc['parent_id']}/refunds"
-    return _shown(shop, doc, path) | {"line_items": [_line(line) for line in doc["line_items"]]}
+    return _shown(shop, doc, path) | {
+        "line_items": [_line(line) for line in doc["line_items"]],
+        "shipping_lines": [_public(line) for line in doc["shipping_lines"]],
+        "fee_lines": [_public(line) for line in doc["fee_lines"]],
+    }
 
 
 def product(shop: Shop, doc: Doc) -> Doc:

@@ -72,6 +72,7 @@ class Api:
         app.router.add_delete(refunds + "/{id:\\d+}", self._delete_refund)
         app.router.add_get(PREFIX + "/data/currencies/current", self._currency)
         app.router.add_get(PREFIX + "/settings/general/woocommerce_currency", self._currency_setting)
+        app.router.add_get(PREFIX + "/settings/tax/woocommerce_prices_include_tax", self._tax_setting)
         app.router.add_route("*", "/{rest:.*}", self._no_route)
         return app
 
@@ -171,6 +172,10 @@ class Api:
     async def _currency(self, request: web.Request) -> web.StreamResponse:
         code = self._shop.customs.currency
         return _json({"code": code, "name": code, "symbol": code})
+
+    async def _tax_setting(self, request: web.Request) -> web.StreamResponse:
+        value = "yes" if self._shop.customs.prices_include_tax else "no"
+        return _json({"id": "woocommerce_prices_include_tax", "label": "Prices", "type": "radio", "value": value})
 
     async def _currency_setting(self, request: web.Request) -> web.StreamResponse:
         code = self._shop.customs.currency
@@ -309,7 +314,7 @@ class Api:
             done = {
                 name: [await one(work, number) for number, work in listed] for name, listed in works.items() if listed
             }
-            return _json(done)
+            return _json(done or [])  # PHP writes an empty array so
 
         return batching
 

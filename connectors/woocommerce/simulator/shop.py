@@ -384,7 +384,8 @@ class Shop:
         reason: str = "",
         restock: bool = True,
     ) -> int:
-        """Give money back for some of an order's lines, for an amount alone, or (with neither) for all that is left.
+        """Give money back for some of an order's lines, for an amount, for both (so much for these lines), or (with
+        neither) for all that is left, shipping and fees too.
 
         The refund's id. The order is told as updated; refunded in full it is ``refunded``.
         """
@@ -415,9 +416,9 @@ class Shop:
                 "refunded_payment": False,
                 "meta_data": [],
                 "line_items": lines,
-                "shipping_lines": [],
+                "shipping_lines": [self._given_back(line) for line in order["shipping_lines"] if whole],
                 "tax_lines": [],
-                "fee_lines": [],
+                "fee_lines": [self._given_back(line) for line in order["fee_lines"] if whole],
             },
         )
         order.setdefault("_refunds", []).append(refund)
@@ -540,6 +541,12 @@ class Shop:
         self._resize(refunded, -quantity)
         reference = {"id": self.item(), "key": "_refunded_item_id", "value": str(line["id"])}
         return refunded | {"id": self.item(), "meta_data": [reference]}
+
+    def _given_back(self, line: Doc) -> Doc:
+        returned = deepcopy(line) | {"total": self.customs.purse.text(-Decimal(line["total"]))}
+        self._tax(returned)
+        reference = {"id": self.item(), "key": "_refunded_item_id", "value": str(line["id"])}
+        return returned | {"id": self.item(), "meta_data": [reference]}
 
     def _discount(self, lines: Sequence[Doc], percent: int) -> None:
         purse = self.customs.purse

@@ -19,6 +19,7 @@ from connectors.woocommerce.simulator.sender import signature
 from connectors.woocommerce.simulator.shop import CUSTOMERS, Basket
 from connectors.woocommerce.spec import ShopCurrency, Spec
 from schemas.commands import Amend, Submit
+from schemas.documents import Payment
 from schemas.exchange import Request
 from schemas.master import Account, Master, Product
 from schemas.secret import Secret
@@ -193,8 +194,9 @@ def _ordered(name: str, order: Order, now: dt.datetime) -> list[msgspec.Struct]:
 
 def _returned(refund: Refund, now: dt.datetime) -> Submit:
     order = decode((FIXTURES / "order.json").read_bytes(), Order)
-    sold = mapper.request(order, Known(_products(order), "212010001"), SPEC, generation=1, revision=1)
-    request = mapper.refund_request(refund, sold, _products(refund), SPEC)
+    lines = mapper.products(order, Known(_products(order), ""))
+    known = Known(_products(refund), "212010001", lines)
+    request = mapper.refund_request(refund, mapper.source_id(order.id, 1), Payment.CASH, known, SPEC)
     return Submit.of(request, source=SOURCE, actor=ACTOR, now=now)
 
 

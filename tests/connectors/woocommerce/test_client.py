@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from connectors.base import ConnectorError, Rejected, Retryable, Unauthorised, UnknownPayload
-from connectors.woocommerce.client import Busy, Client, Refused, oauth_signature
+from connectors.woocommerce.client import PER_PAGE, Broken, Busy, Client, Refused, oauth_signature
 from connectors.woocommerce.payloads import MetaChange, Order, OrderChange, Product, SoldChange, Variation, decode
 from connectors.woocommerce.simulator import Fault, FaultKind, Key, Permissions, WooCommerceSimulator
 from connectors.woocommerce.simulator.shop import Basket
@@ -161,6 +161,23 @@ async def test_a_list_is_read_to_its_end(shop: WooCommerceSimulator, client: Cli
     assert pages[0].at is not None
 
 
+async def test_what_leaves_a_list_while_it_is_read_hides_nothing(shop: WooCommerceSimulator, client: Client) -> None:
+    placed = [shop.shop.place(BASKET) for _ in range(PER_PAGE + 1)]
+    seen: set[int] = set()
+    async for page in client.orders():
+        if not seen:
+            shop.shop.trash(placed[0])
+            shop.shop.trash(placed[1])
+        seen |= {decode(item, Order).id for item in page.items}
+    assert seen == set(placed)
+
+
+async def test_asking_whether_a_key_may_write_changes_nothing(shop: WooCommerceSimulator, client: Client) -> None:
+    before = repr(shop.shop.tables)
+    await client.try_writing()
+    assert (repr(shop.shop.tables), shop.ledger.written, shop.ledger.pushed) == (before, [], [])
+
+
 async def test_an_empty_list_is_one_page(client: Client) -> None:
     assert [page.items async for page in client.orders()] == [()]
 
@@ -301,7 +318,7 @@ TREE = [
     (410, Refused),
     (422, Refused),
     (429, Busy),
-    (500, Busy),
+    (500, Broken),
     (501, Refused),
     (502, Busy),
     (503, Busy),

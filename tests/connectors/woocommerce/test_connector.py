@@ -8,21 +8,27 @@ import msgspec
 import pytest
 
 from connectors.base import Rejected, Unauthorised
+from connectors.woocommerce import mapper
 from connectors.woocommerce.connector import Connector
+from connectors.woocommerce.mapper import cancel_id
+from connectors.woocommerce.orders import WITHDRAWN
 from connectors.woocommerce.simulator import WooCommerceSimulator
 from connectors.woocommerce.simulator.faults import Fault, FaultKind
 from connectors.woocommerce.simulator.keys import Key, Permissions
+from connectors.woocommerce.simulator.sender import signature
 from connectors.woocommerce.simulator.shop import Basket, Customs
+from connectors.woocommerce.spec import ShopCurrency
 from hub.runtime import connect
-from hub.runtime.connect import StoreRecords
-from hub.store import lookup
+from hub.runtime.connect import StoreCursors, StoreRecords
+from hub.store import lookup, reading
 from schemas.commands import Amend, Cancel, Submit
 from schemas.dates import utc_now
 from schemas.documents import Kind, State
+from schemas.ids import document_id
 from schemas.master import Account, Product, Stock
 from schemas.secret import Secret
 from tests.connectors.conftest import instance, until
-from tests.connectors.woocommerce.conformance import FEE, SHIPPING, SKU, spec_of
+from tests.connectors.woocommerce.conformance import FEE, HOOK_SECRET, SHIPPING, SKU, spec_of
 from tests.connectors.woocommerce.world import ON_HAND, WAREHOUSE, World
 
 HOUR = dt.timedelta(hours=1)
@@ -125,6 +131,106 @@ async def test_a_refund_of_money_alone_waits_for_a_person(world: World) -> None:
     assert "کالا" in problem["fa"]
 
 
+async def test_a_refund_comes_to_what_the_shop_gave_back_or_is_held_and_says_so(world: World) -> None:
+    """Whatever the order's status by then, and though its product was deleted in the shop."""
+    shop, some = world.shop.shop, world.order(quantity=2)
+    everything = shop.place(Basket([(SKU, 2)], 2, shipping=850_000, fee=("بسته‌بندی", 300_000)))
+    async with world.connector(take=("processing",)):
+        sale = await world.clears(everything)
+        assert (await world.clears(f"{everything}/R{shop.refund(everything)}")).totals == sale.totals
+        await world.clears(some)
+        shop.set_status(some, "completed")
+        line = shop.find("order", some)["line_items"][0]
+        line["sku"] = None
+        refund = shop.refund(some, {line["id"]: 1}, amount=Decimal(400_000))
+        returned = await world.comes_to(f"{some}/R{refund}", lambda it: it.state is State.HELD)
+    assert returned.lines[0].product == SKU
+    assert "gave 4,000,000 rials back, and what it took back comes to 3,190,000" in returned.reasons[0].en
+    assert await world.exceptions() == {}
+
+
+async def test_what_a_person_lets_through_is_told_to_the_shop_and_its_refund_goes_on(world: World) -> None:
+    """The shop isn't asked again meanwhile: what waits for the hub's decision goes on by it."""
+    number, shop, told = world.order(quantity=2), world.shop.shop, world.shop.ledger
+    order = shop.find("order", number)
+    for name in ("total", "total_tax", "cart_tax"):  # another tax than the hub's: it will be held
+        order[name] = str(int(order[name]) + 50)
+    refund = shop.refund(number, {order["line_items"][0]["id"]: 1})
+    async with world.connector(poll=HOUR):
+        await until(lambda: told.numbers("_peyvand_state").get(number) == "held")
+        await world.complains(f"order-{number}")
+        await world.is_approved(number)
+        await world.clears(f"{number}/R{refund}")
+        await world.settles(f"order-{number}")
+        await until(lambda: told.numbers("_peyvand_state").get(number) == "cleared")
+
+
+async def test_what_was_never_sold_here_is_nothing_to_take_back_or_withdraw(world: World) -> None:
+    refunded, cancelled = (world.order(quantity=ON_HAND + 1) for _ in range(2))
+    told = world.shop.ledger
+    async with world.connector():
+        for number in (refunded, cancelled):
+            await world.comes_to(number, lambda it: it.state is State.REJECTED)
+        world.shop.shop.refund(refunded)
+        world.shop.shop.set_status(cancelled, "cancelled")
+        withdrawn = cancel_id(document_id("shop", str(cancelled)), WITHDRAWN)
+
+        async def refused() -> bool:
+            return withdrawn in await reading.decisions(world.around.store, [withdrawn])
+
+        await until(refused)
+        await world.clears(world.order())
+        # What is told of the same document later shows that its refusal was seen by then.
+        [asked] = [it for it in await world.commands(cancelled) if isinstance(it, Submit)]
+        fewer = tuple(msgspec.structs.replace(line, quantity=Decimal(1)) for line in asked.document.lines)
+        changed = msgspec.structs.replace(asked.document, revision=2, lines=fewer, tax=None)
+        await world.asks(Amend.of(changed, source="shop", actor="person", now=utc_now()))
+        await until(lambda: told.numbers("_peyvand_state").get(cancelled) == "cleared")
+        assert await world.exceptions() == {}
+
+
+async def test_what_was_made_before_the_beginning_isnt_asked_for_until_the_beginning_is_put_back(world: World) -> None:
+    now, shop, asked = utc_now(), world.shop.shop, world.shop.ledger.asked
+    day = (now - dt.timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%S")
+    old, unreadable = (world.order(status="completed") for _ in range(2))
+    for number in (old, unreadable):
+        shop.find("order", number).update(date_created_gmt=day, date_modified_gmt=day)
+    shop.find("order", unreadable)["version"] = ["many"]
+    async with world.connector(compare=dt.timedelta(milliseconds=20)):
+        await world.clears(world.order(status="completed"))
+        before = len(asked)
+        await until(lambda: sum(it.path.endswith("/orders") for it in asked[before:]) > 10)
+        assert await StoreCursors(world.around.store, "woocommerce.shop").get("begin") is not None
+        assert await world.around.dead_letters() == []
+    assert not [it.path for it in asked if it.path.rpartition("/")[2].isdecimal()], "those open here: all at once"
+    assert await world.commands(old) == []
+    async with world.connector(begin=mapper.day(now) - dt.timedelta(days=4)):
+        await world.clears(old)
+
+
+async def test_only_the_shops_own_404_says_that_an_order_is_gone(world: World) -> None:
+    async with world.api() as api, world.connector():
+        number = world.order()
+        await world.clears(number)
+        path = f"/wp-json/wc/v3/orders/{number}"
+        away = Fault(FaultKind.PAGE, on=f"GET {path}", times=1, status=404)
+        world.shop.faults.append(away)
+        for body in (b'{"id": %d}' % number, b'{"id": %d }' % number):
+            headers = {"X-WC-Webhook-Topic": "order.deleted", "X-WC-Webhook-Signature": signature(body, HOOK_SECRET)}
+            headers["Content-Type"] = "application/json"
+            assert (await api.post("/webhooks/woocommerce/shop", body, headers=headers)).status == 200
+        await until(lambda: any((it.path, it.status) == (path, 200) for it in world.shop.ledger.asked))
+        assert [type(it) for it in await world.commands(number)] == [Submit]
+        world.shop.shop.by_sku(SSD)[1]["sku"] = "77"
+        unknown = world.order("77")
+        await world.complains(f"order-{unknown}")
+        await until(lambda: StoreCursors(world.around.store, "woocommerce.shop").get("compared"))
+        world.shop.shop.remove("order", unknown)
+        assert (await api.post(f"/webhooks/woocommerce/shop/exceptions/order-{unknown}/dismiss")).status == 200
+        await world.settles(f"order-{unknown}")
+        await world.clears(world.order(RAM))
+
+
 # --- money and customers
 
 
@@ -170,6 +276,11 @@ async def test_a_customer_nobody_knows_gets_an_account_before_the_order(world: W
         await until(told)
         await world.knows(Account("WC9155554433", "مریم احمدی", phones=("09155554433",)))
         assert (await world.clears(number)).account == "WC9155554433"
+        await world.knows(Account("WC9155554433", "مریم احمدی"))  # the books lost the phone
+        again = world.order()
+        world.shop.shop.find("order", again)["billing"] |= {"phone": "09155554433", "email": ""}
+        assert (await world.clears(again)).account == "WC9155554433"
+    assert sum(isinstance(it, Account) for it in await world.around.master()) == 1
 
 
 async def test_a_customer_several_accounts_claim_waits_for_a_person(world: World) -> None:
@@ -262,10 +373,19 @@ async def test_an_unknown_sku_is_mapped_by_a_person_and_the_order_is_taken_in(wo
         assert [(it["id"], it["order"], it["sku"]) for it in page["items"]] == [(f"order-{number}", number, "MOUSE-1")]
         wrong = await api.ask("PUT", "/webhooks/woocommerce/shop/products/MOUSE-1", json={"code": "nothing"})
         assert (wrong.status, wrong.body["detail"]) == (422, "There is no product nothing.")
+        paid = world.order(RAM)
+        await world.clears(paid)
+        money = f"refund-{paid}-{world.shop.shop.refund(paid, amount=Decimal(1_000))}"
+        await world.complains(money)
         right = await api.ask("PUT", "/webhooks/woocommerce/shop/products/MOUSE-1", json={"code": SKU})
         assert right.status == 200
         assert (await world.clears(number)).lines[0].product == SKU
         await world.settles(f"order-{number}")
+        again = await api.post(f"/webhooks/woocommerce/shop/exceptions/{money}/retry")
+        assert (again.status, "then dismiss it" in again.body["detail"]) == (422, True)
+        assert list(await world.exceptions()) == [money], "what is to be done by hand isn't done by trying again"
+        assert (await api.post(f"/webhooks/woocommerce/shop/exceptions/{money}/dismiss")).status == 200
+        await world.settles(money)
 
 
 async def test_a_product_that_appears_is_found_on_retry(world: World) -> None:
@@ -286,8 +406,28 @@ async def test_a_dismissed_order_stays_away_until_it_changes(world: World) -> No
         await world.complains(f"order-{number}")
         assert (await api.post(f"/webhooks/woocommerce/shop/exceptions/order-{number}/dismiss")).status == 200
         await world.settles(f"order-{number}")
+        other = world.order("77")
+        await world.complains(f"order-{other}")
+        world.shop.shop.set_status(other, "on-hold")  # it waits in the shop again: nobody has to see to it
+        await world.settles(f"order-{other}")
         await world.clears(world.order(RAM))
         assert await world.exceptions() == {}
+
+
+async def test_a_sku_mapped_while_all_are_tried_again_is_tried_again_too(world: World) -> None:
+    for sku, other in ((SKU, "MOUSE-1"), (RAM, "RAM-1")):
+        world.shop.shop.by_sku(sku)[1]["sku"] = other
+    first, second = world.order("MOUSE-1"), world.order("RAM-1")
+    path = "/webhooks/woocommerce/shop"
+    async with world.api() as api, world.connector(poll=HOUR, push_stock=False):
+        await world.complains(f"order-{second}")
+        away = Fault(FaultKind.STATUS, on=f"GET /wp-json/wc/v3/orders/{second}", times=None, status=503)
+        world.shop.faults.append(away)
+        assert (await api.post(f"{path}/exceptions/all/retry")).status == 200
+        await until(lambda: away.struck > 0)
+        assert (await api.ask("PUT", f"{path}/products/MOUSE-1", json={"code": SKU})).status == 200
+        world.shop.faults.clear()
+        await world.clears(first)
 
 
 # --- killed
@@ -351,6 +491,32 @@ async def test_of_what_no_warehouse_ever_had_nothing_is_told(world: World) -> No
     assert world.shop.ledger.pushed == []
 
 
+async def test_what_the_shop_sells_by_one_sku_no_more_or_with_tax(world: World) -> None:
+    async with WooCommerceSimulator(customs=Customs(prices_include_tax=True)) as sim:
+        world.shop, shop = sim, sim.shop
+        await world.knows(Product(SKU, "ماوس", price=3_000_000))
+        deleted, other = shop.by_sku(SKU)[1]["id"], shop.by_sku(RAM)[1]
+        other["sku"] = SSD
+        records = StoreRecords(world.around.store, "woocommerce.shop")
+        async with world.connector(push_price=True, stock_reserve=Decimal(1)):
+            await until(lambda: sim.ledger.stock().get(SKU) == ON_HAND - 1)
+            assert "include tax" in (await world.complains("prices-with-tax"))["en"]
+            assert str(other["id"]) in (await world.complains(f"double-{SSD}"))["en"]
+            shop.remove("product", deleted)
+            await world.knows(Stock(SKU, WAREHOUSE, Decimal(7), utc_now()))
+
+            async def forgotten() -> bool:
+                return not await records.get("sold", [SKU])
+
+            await until(forgotten)
+            assert set(await world.exceptions()) == {"prices-with-tax", f"double-{SSD}"}
+        assert not [push for push in sim.ledger.pushed if push.regular_price]
+        other["sku"] = RAM
+        async with world.connector(compare=dt.timedelta(milliseconds=20)):
+            await world.settles("prices-with-tax")
+            await world.settles(f"double-{SSD}")
+
+
 async def test_prices_are_told_in_the_shops_currency(world: World) -> None:
     async with world.connector(push_price=True, push_stock=False):
         await world.knows(Product(SKU, "ماوس", price=3_000_000))
@@ -373,6 +539,25 @@ async def test_the_number_in_the_books_goes_back_and_is_no_change(world: World) 
         await world.clears(world.order())
     commands = [it for it in await world.commands(number) if isinstance(it, Submit | Amend | Cancel)]
     assert [type(it) for it in commands] == [Submit]
+
+
+async def test_an_order_the_shop_fails_at_keeps_no_other_waiting_and_one_given_back_keeps_its_status(
+    world: World,
+) -> None:
+    broken, number, told = world.order(), world.order(), world.shop.ledger
+    fault = Fault(FaultKind.STATUS, on=f"PUT /wp-json/wc/v3/orders/{broken}", times=None, status=500)
+    world.shop.faults.append(fault)
+    async with world.connector(posted_status="completed"):
+        await world.clears(broken)
+        await world.is_posted(broken, "1405-82")
+        await until(lambda: fault.struck > 0)
+        await world.clears(number)
+        await world.clears(f"{number}/R{world.shop.shop.refund(number)}")
+        await world.is_posted(number, "1405-83")
+        await until(lambda: told.numbers("_peyvand_number").get(number) == "1405-83")
+        world.shop.faults.clear()
+        await until(lambda: told.numbers("_peyvand_number").get(broken) == "1405-82")
+    assert [world.shop.shop.find("order", each)["status"] for each in (broken, number)] == ["completed", "refunded"]
 
 
 async def test_a_cancellation_that_comes_too_late_waits_for_a_person(world: World) -> None:
@@ -399,25 +584,31 @@ async def test_a_key_that_may_only_read_lets_orders_in_and_is_told_of_once(
             await world.is_posted(number, "1405-79")
             await world.comes_to(number, lambda it: it.state is State.POSTED)
             await until(lambda: sum(it.status == 401 and "batch" in it.path for it in shop.ledger.asked) > 2)
+            await until(lambda: sum((it.method, it.status) == ("PUT", 401) for it in shop.ledger.asked) > 1)
             await world.clears(world.order())
     assert caplog.text.count("telling the shop of stock and prices is away") == 1
     assert caplog.text.count("looking after the shop's webhooks is away") == 1
+    assert caplog.text.count("telling the shop how its orders stand is away") == 1
 
 
 # --- check
 
 
-async def test_check_names_a_currency_that_differs(world: World) -> None:
-    async with WooCommerceSimulator(customs=Customs(currency="IRR")) as shop:
-        context = _by_hand(world)
-        connector = Connector(spec_of(world.shop, url=shop.url), context)
+async def test_check_says_what_is_wrong(world: World) -> None:
+    async def check(**changes: object) -> None:
+        await Connector(spec_of(world.shop, **changes), _by_hand(world)).check()
+
+    with pytest.raises(Unauthorised, match="let us in"):
+        await check(secret=Secret("cs_another"))
+    async with WooCommerceSimulator(customs=Customs(currency="IRR", prices_include_tax=True)) as shop:
         with pytest.raises(Rejected, match="sells in IRR, and the configuration says IRT"):
-            await connector.check()
-
-
-async def test_check_names_a_wrong_key(world: World) -> None:
-    with pytest.raises(Unauthorised):
-        await Connector(spec_of(world.shop, secret=Secret("cs_another")), _by_hand(world)).check()
+            await check(url=shop.url)
+        with pytest.raises(Rejected, match="include tax"):
+            await check(url=shop.url, currency=ShopCurrency.RIAL, push_price=True)
+    async with WooCommerceSimulator(keys=[Key("ck_reads", "cs_reads", Permissions.READ)]) as world.shop:
+        with pytest.raises(Unauthorised, match="may not write"):
+            await check()
+        await check(push_stock=False)
 
 
 def _by_hand(world: World) -> connect.Context:

@@ -85,7 +85,7 @@ def test_free_shipping_is_no_line() -> None:
     [
         (order(line(1, "10", sku="X"), total="10"), {}, "no product has the code X"),
         (order(line(1, "10", sku=""), total="10"), {}, "has no SKU"),
-        (order(line(1, "10", sku=None), total="10"), {}, "has no SKU"),
+        (order(line(1, "10", sku=None), total="10"), {}, "is no product of the shop any more"),
         (order(line(1, "10"), total="10", currency="IRR"), {}, "is in IRR, and the shop is configured for IRT"),
         (order(line(1, "10"), total="21"), {}, "without tax is 210 rials, and its lines come to 100"),
         (order(line(0.000001, "10"), total="10"), {}, "can't be sold"),
@@ -140,17 +140,57 @@ def test_the_order_a_document_is_of(own_id: str, number: int | None) -> None:
     assert mapper.order_of(own_id) == number
 
 
-def test_a_refunds_lines_are_those_of_the_order_and_its_shipping_comes_back() -> None:
+def returned(*lines: dict[str, Any], amount: str, known: Known = KNOWN, **fields: Any) -> DocumentRequest:
+    """A refund of these lines as a return."""
     written = json.loads((FIXTURES / "orders" / "refund.json").read_bytes())
-    lines = [line(-2, "-20", "-18"), line(0, "0")]
-    refund = decode(json.dumps(written | {"line_items": lines, "shipping_lines": [service("-5")]}).encode(), Refund)
-    sold = mapped(order(line(3, "30", "27"), total="27"))
-    found = mapper.refund_request(refund, sold, KNOWN.products, SPEC)
+    whole = written | {"line_items": lines, "amount": amount, **fields}
+    return mapper.refund_request(decode(json.dumps(whole).encode(), Refund), "48", Payment.CASH, known, SPEC)
+
+
+def test_a_refunds_goods_shipping_and_fees_come_back_with_their_tax() -> None:
+    taxed = line(-2, "-20", "-18") | {"total_tax": "-1.8"}
+    found = returned(
+        taxed,
+        line(0, "0"),
+        amount="27.3",
+        shipping_lines=[service("-5") | {"total_tax": "-0.5"}],
+        fee_lines=[service("-3"), service("1")],
+    )
     assert (found.kind, found.original, found.source_id) == (Kind.SALES_RETURN, "48", "48/R47")
     assert [(it.product, it.quantity, it.unit_price, it.discount) for it in found.lines] == [
-        ("P", Decimal(2), 100, 20),
+        ("P", Decimal(2), 100, 30),
         (SHIPPING, Decimal(1), 50, 0),
+        (FEE, Decimal(1), 30, 0),
     ]
+    assert (found.tax, found.hold) == (23, "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "amount", "theirs", "ours"),
+    [
+        ([line(-1, "-100")], "150", "1,500", "1,000"),
+        ([line(-1, "-100")], "40", "400", "1,000"),
+        ([line(-1, "-100"), line(0, "-30") | {"total_tax": "-3"}], "133", "1,330", "1,000"),
+    ],
+)
+def test_a_return_that_isnt_what_was_given_back_asks_for_a_person(
+    lines: list[dict[str, Any]], amount: str, theirs: str, ours: str
+) -> None:
+    assert f"gave {theirs} rials back, and what it took back comes to {ours}" in returned(*lines, amount=amount).hold
+
+
+def test_a_line_whose_product_is_no_more_is_what_it_was() -> None:
+    known = Known({}, "212010001", {1: "P"})
+    gone = order(line(1, "10", sku=None), total="10")
+    assert mapper.request(gone, known, SPEC, generation=1, revision=2).lines[0].product == "P"
+    assert mapper.products(gone, known) == {1: "P"}
+
+
+@pytest.mark.parametrize("sku", [None, "X"])
+def test_a_refunded_line_is_of_what_was_sold_whatever_the_shop_calls_it_now(sku: str | None) -> None:
+    of = [{"id": 9, "key": "_refunded_item_id", "value": "1"}]
+    found = returned(line(-1, "-10", sku=sku) | {"meta_data": of}, amount="10", known=Known({"X": "X"}, "2", {1: "P"}))
+    assert [it.product for it in found.lines] == ["P"]
 
 
 @pytest.mark.parametrize(

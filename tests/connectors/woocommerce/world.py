@@ -17,7 +17,7 @@ from hub.rules.settings import RuleSettings
 from hub.runtime.connect import KafkaPublisher, StoreRecords
 from hub.runtime.receiving import receivers
 from hub.store import master, reading
-from schemas.commands import AnyCommand, PostingStarted, PostingSucceeded
+from schemas.commands import AnyCommand, Approve, PostingStarted, PostingSucceeded
 from schemas.dates import utc_now
 from schemas.documents import Document, State
 from schemas.ids import command_id, document_id
@@ -126,7 +126,26 @@ class World:
         done = PostingSucceeded(
             command_id=command_id(document, "posted", "1"), number=number, posted_at=now, **envelope
         )
-        await KafkaPublisher(self.producer).documents([started, done])
+        await self.asks(started, done)
+
+    async def asks(self, *commands: AnyCommand) -> None:
+        """Somebody asks something of documents."""
+        await KafkaPublisher(self.producer).documents(commands)
+
+    async def is_approved(self, own_id: str | int) -> None:
+        """A person lets a held document through."""
+        document, now = document_id("shop", str(own_id)), utc_now()
+        approve = Approve(
+            command_id=command_id(document, "approve", "1"),
+            document_id=document,
+            source="shop",
+            source_id=str(own_id),
+            revision=1,
+            occurred_at=now,
+            recorded_at=now,
+            actor="person",
+        )
+        await self.asks(approve)
 
     async def knows(self, *records: Master) -> None:
         """The hub learns."""
