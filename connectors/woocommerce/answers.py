@@ -82,12 +82,21 @@ class Answers:
         return document.state in _TOLD
 
     async def _refused(self, event: DocumentEvent) -> None:
-        """A change of the shop's that came too late, such as a cancellation of what is in the books already."""
-        if event.command not in ("cancel", "amend") or event.actor != self._context.name:
+        """What the hub didn't take in, or a change of the shop's that came too late, such as a cancellation of what is
+        in the books already."""
+        if event.command not in ("submit", "cancel", "amend") or event.actor != self._context.name:
             return
         if event.command == "cancel" and (event.document is None or event.document.state in ENDED):
             return  # there was nothing any more, or yet, to withdraw
         why = event.reasons[0]
+        if event.command == "submit":
+            await self._complain(
+                event,
+                "refused",
+                f"The hub didn't take it in: {why.en}. Enter it in the books by hand.",
+                f"هاب آن را نپذیرفت: {why.fa}. آن را در دفاتر دستی ثبت کنید.",
+            )
+            return
         await self._complain(
             event,
             "refused",

@@ -56,6 +56,11 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """The order as it was modified then is nobody's business any more."""
     products: dict[int, str] = {}
     """The product of each of its lines by the line's id: a product that is deleted in the shop loses its SKU there."""
+    customer: str = ""
+    """The phone and e-mail its account was found by; with them it keeps that ``account``."""
+    account: str = ""
+    given_back: bool = False
+    """Wholly refunded, and all of that seen to: whatever becomes of it in the shop, there is nothing to withdraw."""
     told: str = ""
     """The state the shop was last told."""
 

@@ -340,6 +340,11 @@ def email_of(order: Order) -> str:
     return _words(order.billing.email).lower()
 
 
+def customer_of(order: Order) -> str:
+    """What an order's account is found by."""
+    return f"{phone_of(order)} {email_of(order)}"
+
+
 def new_account(order: Order, spec: Spec) -> Account | None:
     """The account of a customer nobody knows, by the phone number; None without one, or if none is to be made."""
     digits = "".join(each for each in phone_of(order) if each.isdecimal())

@@ -247,6 +247,7 @@ class Orders:
         try:
             kept = await self._content(order, kept, modified)
             kept = await self._refunds(order, kept)
+            await self._note_given_back(order, kept)
         except (Rejected, UnknownPayload) as problem:
             await self._complain(order, problem)
             # Even what can't be taken in is the latest there is: nothing older may follow it.
@@ -262,7 +263,8 @@ class Orders:
             kept = msgspec.structs.replace(kept, gone=False)
         fresh = kept.gone or not kept.revision
         generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
-        known = Known(await self._products(order), await self._account(order), kept.products)
+        account = await self._account(order, kept)
+        known = Known(await self._products(order), account, kept.products)
         request = mapper.request(
             order, known, self._spec, generation=generation, revision=1 if fresh else kept.revision + 1
         )
@@ -278,8 +280,14 @@ class Orders:
             )
             await self._memory.keep(order.id, kept)
             kept = await self._told(order.id, kept, request, modified)
-        products = kept.products or mapper.products(order, known)
-        kept = msgspec.structs.replace(kept, modified=modified, dismissed=None, products=products)
+        kept = msgspec.structs.replace(
+            kept,
+            modified=modified,
+            dismissed=None,
+            products=kept.products or mapper.products(order, known),
+            customer=mapper.customer_of(order),
+            account=account,
+        )
         await self._memory.keep(order.id, kept)
         return kept
 
@@ -322,6 +330,12 @@ class Orders:
             kept = await self._noted(order.id, kept, [*kept.refunds, refund.id])
         return kept
 
+    async def _note_given_back(self, order: Order, kept: Kept) -> None:
+        there = {refund.id for refund in order.refunds}
+        given_back = order.status == REFUNDED and bool(there) and there <= set(kept.refunds)
+        if given_back != kept.given_back:
+            await self._memory.keep(order.id, msgspec.structs.replace(kept, given_back=given_back))
+
     async def _money_only(self, order: Order, refund: Refund) -> None:
         amount = f"{refund.amount} {order.currency}"
         problem = Problem(
@@ -355,6 +369,11 @@ class Orders:
         await self._memory.settle(f"order-{number}")
         kept = kept or Kept()
         if kept.gone:
+            return
+        if kept.given_back:
+            await self._memory.keep(
+                number, msgspec.structs.replace(kept, modified=modified or kept.modified, settled=True)
+            )
             return
         if kept.pending is not None:
             kept = await self._told(number, kept, kept.pending, modified)
@@ -412,9 +431,13 @@ class Orders:
         known = await self._bus.waited_out(lambda: self._context.lookup.products(codes))
         return {sku: code for sku in wanted if (code := mapped.get(sku, sku)) in known}
 
-    async def _account(self, order: Order) -> str:
+    async def _account(self, order: Order, kept: Kept) -> str:
         phone, email = mapper.phone_of(order), mapper.email_of(order)
         lookup = self._context.lookup
+        if kept.account and kept.customer == mapper.customer_of(order):
+            before = await self._bus.waited_out(lambda: lookup.accounts([kept.account]))
+            if kept.account in before and before[kept.account].active:
+                return kept.account  # whoever else has this phone by now
         found = await self._bus.waited_out(
             lambda: lookup.accounts_of(phones=[phone] if phone else [], emails=[email] if email else [])
         )

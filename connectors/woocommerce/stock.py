@@ -26,6 +26,7 @@ from schemas.master import Product as OurProduct
 _STOCK: Final = "sellable"
 _PRICES: Final = "prices"
 _SCANNED: Final = "scanned"
+_SEEN: Final = "seen"
 _DOUBLE: Final = "double-"
 _WITH_TAX: Final = "prices-with-tax"
 
@@ -41,6 +42,7 @@ class Stock:
         self._shop = shop
         self._hub = hub
         self._telling = Outage("telling the shop of stock and prices", context.logger)
+        self._new_at = 0.0
         self._prices: bool | None = None
         """Whether prices are told; None: not looked yet."""
         self.told = 0
@@ -52,6 +54,7 @@ class Stock:
             try:
                 await self._look_at_taxes()
                 await self._scan_if_due()
+                await self._look_for_new()
                 await self._tell_changed()
             except (
                 Rejected,
@@ -100,17 +103,45 @@ class Stock:
         await self.scan()
         await self._memory.set_cursor(_SCANNED, now.isoformat())
 
-    async def scan(self) -> None:
-        """Read everything the shop sells, and tell it what it has wrong."""
+    async def _look_for_new(self) -> None:
+        """What is new in the shop, or has another SKU by now, is told as soon as it is seen, and not at the next scan.
+
+        Of what is known already the shop may know better for a moment: what somebody is just paying for.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._new_at:
+            return
+        self._new_at = now + self._spec.poll.total_seconds()
+        written = await self._memory.cursor(_SEEN)
+        since = datetime.fromisoformat(written) if written else self._context.clock()
+        sold, begun = await self._read(since - self._spec.poll)
+        known = await self._memory.items(set(sold))
+        new = {sku: items[0] for sku, items in sold.items() if sku not in known or known[sku].id not in _ids(items)}
+        if new:
+            await self._memory.put_items(new)
+            await self._tell(new)
+        await self._memory.set_cursor(_SEEN, begun.isoformat())
+
+    async def _read(self, since: datetime | None = None) -> tuple[dict[str, list[Item]], datetime]:
+        """What the shop sells, all of it or what changed since, by its SKU; and when it was asked, by the shop's
+        clock."""
         sold: dict[str, list[Item]] = {}
+        times: list[datetime] = []
 
         async def read() -> None:
             sold.clear()
-            async for page in legible(self._client.products()):
+            times.clear()
+            async for page in legible(self._client.products(modified_after=since)):
+                times.append(page.at or self._context.clock())
                 for raw in page.items:
                     await self._product(raw, sold)
 
         await self._shop.waited_out(read)
+        return sold, times[0]
+
+    async def scan(self) -> None:
+        """Read everything the shop sells, and tell it what it has wrong."""
+        sold, _ = await self._read()
         found = {sku: items[0] for sku, items in sold.items()}
         known = dict(await self._memory.all(SOLD))
         for sku in known.keys() - found.keys():
@@ -264,6 +295,10 @@ class Stock:
     async def _complain(self, number: str, en: str, fa: str, sku: str | None = None) -> None:
         if await self._memory.complain(Problem(number, en, fa, self._context.clock(), sku=sku)):
             self._context.logger.warning("%s", en)
+
+
+def _ids(items: list[Item]) -> set[int]:
+    return {item.id for item in items}
 
 
 def _as_told(item: Item, change: SoldChange) -> Item:

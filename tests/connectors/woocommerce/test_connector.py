@@ -23,7 +23,7 @@ from hub.runtime.connect import StoreCursors, StoreRecords
 from hub.store import lookup, reading
 from schemas.commands import Amend, Cancel, Submit
 from schemas.dates import utc_now
-from schemas.documents import Kind, State
+from schemas.documents import DocumentRequest, Kind, LineRequest, State
 from schemas.ids import document_id
 from schemas.master import Account, Product, Stock
 from schemas.secret import Secret
@@ -198,8 +198,7 @@ async def test_what_was_made_before_the_beginning_isnt_asked_for_until_the_begin
     shop.find("order", unreadable)["version"] = ["many"]
     async with world.connector(compare=dt.timedelta(milliseconds=20)):
         await world.clears(world.order(status="completed"))
-        before = len(asked)
-        await until(lambda: sum(it.path.endswith("/orders") for it in asked[before:]) > 10)
+        await _asked_again(world)
         assert await StoreCursors(world.around.store, "woocommerce.shop").get("begin") is not None
         assert await world.around.dead_letters() == []
     assert not [it.path for it in asked if it.path.rpartition("/")[2].isdecimal()], "those open here: all at once"
@@ -291,6 +290,11 @@ async def test_a_customer_several_accounts_claim_waits_for_a_person(world: World
         assert "212010003, 212019999" in problem["en"]
         await world.knows(Account("212019999", "مریم دوم", phones=("+98 912 123 4567",), active=False))
         assert (await world.clears(number)).account == "212010003"
+        await world.settles(f"order-{number}")
+        await world.knows(Account("212019999", "مریم دوم", phones=("+98 912 123 4567",)))
+        world.shop.shop.set_status(number, "completed")
+        await world.clears(world.order(customer=3))
+    assert await world.exceptions() == {}, "what is taken in already has its account"
 
 
 async def test_an_inactive_customer_waits_for_a_person_and_is_not_made_anew(world: World) -> None:
@@ -482,6 +486,11 @@ async def test_what_can_be_sold_is_told_to_the_shop_by_what_is_reserved(world: W
         await world.clears(world.order(RAM))
         await until(lambda: world.shop.ledger.stock().get(RAM) == ON_HAND - 3)
         assert {push.sku for push in world.shop.ledger.pushed[told:]} == {RAM}
+        await world.knows(Product("NEW", "تازه"), Stock("NEW", WAREHOUSE, Decimal(9), utc_now()))
+        kind, other = world.shop.shop.by_sku(SKU)
+        other["sku"] = "NEW"
+        world.shop.shop.saved(kind, other["id"])
+        await until(lambda: world.shop.ledger.stock().get("NEW") == 7)
 
 
 async def test_of_what_no_warehouse_ever_had_nothing_is_told(world: World) -> None:
@@ -557,12 +566,21 @@ async def test_an_order_the_shop_fails_at_keeps_no_other_waiting_and_one_given_b
         await until(lambda: told.numbers("_peyvand_number").get(number) == "1405-83")
         world.shop.faults.clear()
         await until(lambda: told.numbers("_peyvand_number").get(broken) == "1405-82")
-    assert [world.shop.shop.find("order", each)["status"] for each in (broken, number)] == ["completed", "refunded"]
+        assert world.shop.shop.find("order", number)["status"] == "refunded"
+        world.shop.shop.trash(number)  # nothing is left of it to be withdrawn
+        await _asked_again(world)
+    assert not [it for it in await world.commands(number) if isinstance(it, Cancel)]
+    assert [world.shop.shop.find("order", each)["status"] for each in (broken, number)] == ["completed", "trash"]
 
 
 async def test_a_cancellation_that_comes_too_late_waits_for_a_person(world: World) -> None:
-    number = world.order()
+    number, taken = world.order(), world.order()
+    line = LineRequest(RAM, Decimal(1), 1_000)
+    other = DocumentRequest(str(taken), Kind.SALES_INVOICE, utc_now().date(), "212010003", (line,), warehouse=WAREHOUSE)
+    await world.asks(Submit.of(other, source="shop", actor="another shop", now=utc_now()))
+    await world.comes_to(taken, lambda it: it.lines[0].product == RAM)
     async with world.connector():
+        assert "didn't take it in" in (await world.complains(f"refused-{taken}"))["en"]
         await world.clears(number)
         await world.is_posted(number, "1405-78")
         await world.comes_to(number, lambda it: it.state is State.POSTED)
@@ -616,6 +634,13 @@ def _by_hand(world: World) -> connect.Context:
     return connect.context(
         mine, connect.KafkaPublisher(world.producer), world.around.kafka, world.around.store, world.around.data
     )
+
+
+async def _asked_again(world: World) -> None:
+    """Return once the shop was asked for its orders anew, some times."""
+    asked = world.shop.ledger.asked
+    before = len(asked)
+    await until(lambda: sum(it.path.endswith("/orders") for it in asked[before:]) > 10)
 
 
 def _hook(address: str) -> str:
