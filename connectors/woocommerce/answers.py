@@ -135,7 +135,7 @@ class Answers:
 
     async def _tell(self, number: int, document: Document) -> bool:
         """Tell an order how its document stands, now or later; False: the shop lets us tell none."""
-        lets = True
+        lets, before = True, await self._memory.get(UNTOLD, str(number))
         try:
             await tried(self._shop, lambda: self._change(number, document))
         except (Unauthorised, UnknownPayload) as error:
@@ -143,7 +143,8 @@ class Answers:
             self._telling.down(error)
         except Rejected as error:
             told = isinstance(error, Refused) and error.says_gone
-            self._context.logger.warning("order %d isn't told that it is %s: %s", number, document.state, error)
+            if before is None:
+                self._context.logger.warning("order %d isn't told that it is %s: %s", number, document.state, error)
         else:
             told = True
             self._telling.up()

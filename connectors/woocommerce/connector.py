@@ -7,7 +7,7 @@ from typing import Any
 from connectors import base
 from connectors.base import Context, Outage, Rejected, Unauthorised
 from connectors.woocommerce.answers import Answers
-from connectors.woocommerce.client import Client
+from connectors.woocommerce.client import Client, Refused
 from connectors.woocommerce.hooks import Hooks
 from connectors.woocommerce.kept import Memory
 from connectors.woocommerce.orders import Orders
@@ -35,8 +35,7 @@ class Connector(base.Connector[Spec]):
     async def check(self) -> None:
         async with self.client:
             await self._check_currency()
-            async for _ in self.client.orders(order="desc"):
-                break
+            await self._check_statuses()
             if self.spec.webhook_url:
                 await self.client.webhooks()
             if self.spec.push_price and await self.client.prices_include_tax():
@@ -58,6 +57,19 @@ class Connector(base.Connector[Spec]):
                 fa=f"واحد پول فروشگاه {self.client.url} برابر {currency} است و در پیکربندی {self.spec.currency} آمده؛ "
                 "currency را درست کنید.",
             )
+
+    async def _check_statuses(self) -> None:
+        statuses = ",".join(dict.fromkeys([*self.spec.take, *filter(None, [self.spec.posted_status])]))
+        try:
+            async for _ in self.client.orders(order="desc", status=statuses):
+                break
+        except Refused as error:
+            if error.code != "rest_invalid_param":
+                raise
+            raise Rejected(
+                f"The shop doesn't know one of the statuses {statuses}: mend take or posted_status. {error}",
+                fa=f"فروشگاه یکی از وضعیت‌های {statuses} را نمی‌شناسد؛ take یا posted_status را درست کنید. {error.fa}",
+            ) from error
 
     async def _check_writing(self) -> None:
         try:

@@ -102,7 +102,7 @@ def request(order: Order, known: Known, spec: Spec, *, generation: int, revision
             f"The order is in {order.currency or 'no currency'}, and the shop is configured for {spec.currency}.",
             f"سفارش به {order.currency or 'واحد نامعلوم'} است و فروشگاه با {spec.currency} پیکربندی شده است.",
         )
-    lines = [_goods(line, known, spec) for line in order.line_items]
+    lines = [_goods(line, known, spec) for line in order.line_items if line.quantity]
     for shipping in order.shipping_lines:
         _service(lines, shipping.total, spec.shipping_product, "shipping", "هزینهٔ ارسال", spec)
     lines = _discounted(lines, _fees(lines, order.fee_lines, spec))
@@ -202,8 +202,6 @@ def _goods(line: LineItem, known: Known, spec: Spec, *, sign: int = 1) -> LineRe
             f"«{line.name}»: a quantity of {line.quantity} can't be sold.",
             f"«{line.name}»: مقدار {line.quantity} پذیرفتنی نیست.",
         )
-    if not quantity:
-        return LineRequest(product, quantity, 0)
     net = _whole(sign * amount(line.total) * spec.currency.rials)
     base = max(_whole(sign * amount(line.subtotal) * spec.currency.rials), net)
     price = int((base / quantity).quantize(Decimal(1), ROUND_CEILING))

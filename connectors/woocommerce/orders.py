@@ -40,6 +40,8 @@ WITHDRAWN: Final = "cancelled in the shop"
 ENDED: Final = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 _OPEN: Final = "pending,on-hold,processing"
 REFUNDED: Final = "refunded"
+_DRAFT: Final = "checkout-draft"
+"""Of somebody who looked at the till; the shop throws most of these away after a day."""
 _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
 
 
@@ -220,7 +222,7 @@ class Orders:
                 await self._gone(order.id, kept, modified)
             elif order.status in self._spec.take or (kept and kept.revision and not kept.gone):
                 await self._take(order, kept or Kept(), modified)
-            else:
+            elif kept is not None or order.status != _DRAFT:
                 await self._left_waiting(order, kept or Kept(settled=True), modified)
 
     async def _left_waiting(self, order: Order, kept: Kept, modified: datetime | None) -> None:

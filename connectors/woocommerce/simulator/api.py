@@ -199,14 +199,13 @@ class Api:
                 return [shop.tables["variation"][number] for number in parent["variations"]]
             case "order":
                 known = (*STATUSES, *shop.customs.statuses)
-                return [doc for doc in shop.tables["order"].values() if lists.of_status(doc, query, known)]
+                return lists.of_status(shop.tables["order"].values(), query, known)
             case "product":
                 skus = lists.values(query, "sku")
                 docs = [doc for doc in shop.tables["product"].values() if not skus or doc["sku"] in skus]
-                return [doc for doc in docs if lists.of_status(doc, query, _PRODUCT_STATUSES)]
+                return lists.of_status(docs, query, _PRODUCT_STATUSES)
             case "webhook":
-                docs = list(shop.tables["webhook"].values())
-                return [doc for doc in docs if lists.of_status(doc, query, _WEBHOOK_STATUSES)]
+                return lists.of_status(shop.tables["webhook"].values(), query, _WEBHOOK_STATUSES)
             case _:
                 return list(shop.tables[kind].values())
 

@@ -1,7 +1,7 @@
 """Lists as the API gives them: filtered, ordered, in pages."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, NamedTuple
 
@@ -42,15 +42,16 @@ def listed(docs: list[Doc], query: Mapping[str, str], utc_offset: timedelta) -> 
     return Listed(found[offset : offset + per_page], len(found), math.ceil(len(found) / per_page))
 
 
-def of_status(doc: Doc, query: Mapping[str, str], known: tuple[str, ...]) -> bool:
-    """Whether it has a status that is asked for: "any" is all but the trash, whatever else stands beside it."""
+def of_status(docs: Iterable[Doc], query: Mapping[str, str], known: tuple[str, ...]) -> list[Doc]:
+    """Those of a status that is asked for: "any" is all but the trash, whatever else stands beside it. Raises Problem
+    for a status nobody knows."""
     asked = values(query, "status") or ["any"]
     for status in asked:
         if status not in ("any", "all", TRASH, *known):
             raise invalid_parameter("status", f"status[0] is not one of any, trash, {', '.join(known)}.")
     if {"any", "all"} & set(asked):
-        return bool(doc["status"] != TRASH)
-    return doc["status"] in asked
+        return [doc for doc in docs if doc["status"] != TRASH]
+    return [doc for doc in docs if doc["status"] in asked]
 
 
 def values(query: Mapping[str, str], name: str) -> list[str]:

@@ -618,6 +618,8 @@ async def test_check_says_what_is_wrong(world: World) -> None:
 
     with pytest.raises(Unauthorised, match="let us in"):
         await check(secret=Secret("cs_another"))
+    with pytest.raises(Rejected, match="doesn't know one of the statuses procesing,completed"):
+        await check(take=("procesing",), posted_status="completed")
     async with WooCommerceSimulator(customs=Customs(currency="IRR", prices_include_tax=True)) as shop:
         with pytest.raises(Rejected, match="sells in IRR, and the configuration says IRT"):
             await check(url=shop.url)

@@ -76,8 +76,8 @@ def test_a_fee_below_zero_is_taken_off_the_goods_and_others_are_services() -> No
     ]
 
 
-def test_free_shipping_is_no_line() -> None:
-    assert len(mapped(order(line(1, "10"), total="10", shipping_lines=[service("0")])).lines) == 1
+def test_free_shipping_and_none_of_a_thing_are_no_lines() -> None:
+    assert len(mapped(order(line(1, "10"), line(0, "0"), total="10", shipping_lines=[service("0")])).lines) == 1
 
 
 @pytest.mark.parametrize(
