@@ -29,7 +29,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -100,6 +100,10 @@ class ConnectorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if Submit not in self.emits:
             return None
         return getattr(self, "source", None) or instance
+
+    def clash(self, other: Self) -> str:  # noqa: ARG002  (for those that override it)
+        """Why this and another connection of its kind can't be in one configuration, and what to do; "" if they can."""
+        return ""
 
 
 def redacted(spec: ConnectorSpec) -> dict[str, object]:

@@ -3,7 +3,7 @@
 
 import datetime as dt
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 from msgspec import Meta
@@ -204,6 +204,22 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     def documents_source(self, instance: str) -> str | None:
         """Only a branch's documents are decided; what the books had before is recorded as it is."""
         return super().documents_source(instance) if self.role is Role.BRANCH else None
+
+    def clash(self, other: Self) -> str:
+        """Two that post the same documents: each would be in both books."""
+        kinds = [kind for kind in self.post if kind in other.post]
+        if self.role is Role.BRANCH or other.role is Role.BRANCH or not kinds or not self._shares_sources(other):
+            return ""
+        return (
+            f"both post every {kinds[0]} of a source, so it would be in both books; "
+            'give one role = "branch", or each its own post_sources'
+        )
+
+    def _shares_sources(self, other: Self) -> bool:
+        named = set(self.post_sources or other.post_sources) & set(other.post_sources or self.post_sources)
+        return not (self.post_sources or other.post_sources) or bool(
+            named.difference(self.skip_sources, other.skip_sources)
+        )
 
     def posts(self, kind: str, source: str) -> bool:
         """Whether documents of a kind from a source are posted here."""

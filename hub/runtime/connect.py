@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -367,13 +368,16 @@ def configured(config: Config, names: Collection[str] = ()) -> list[Instance]:
 
     Raises:
         ConfigError: a table is wrong.
-        Failure: a name is none of those configured.
+        Failure: a name is none of those configured, or two connections can't go together.
     """
     kinds = base.discover()
     specs = connector_specs(config, {name: kind.spec for name, kind in kinds.items()})
     found = [
         Instance(kinds[kind], name, spec) for (kind, name), spec in specs.items() if isinstance(spec, ConnectorSpec)
     ]
+    for one, other in combinations(found, 2):
+        if one.kind is other.kind and (why := one.spec.clash(other.spec)):
+            raise Failure(f"{one.full_name} and {other.full_name} {why}.", code=2)
     for name in names:
         if not any(name in (instance.full_name, instance.kind.name) for instance in found):
             known = ", ".join(instance.full_name for instance in found) or "none"

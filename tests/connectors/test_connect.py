@@ -112,6 +112,14 @@ def test_a_name_that_is_not_configured_is_refused(tmp_path: Path) -> None:
     assert failed.value.remedy == "Configured are: files.main, files.branch."
 
 
+def test_two_that_would_post_the_same_documents_are_refused(tmp_path: Path) -> None:
+    table = 'server = "s"\ncompany = "c"\nlogin = "l"\npassword = "a password"\n'
+    both = f"[connectors.hesabgar.main]\n{table}[connectors.hesabgar.karaj]\n{table}"
+    with pytest.raises(Failure, match=r"hesabgar\.main and hesabgar\.karaj both post every quote"):
+        configured(config_of(tmp_path, both))
+    assert len(configured(config_of(tmp_path, f'{both}role = "branch"\n'))) == 2
+
+
 @pytest.mark.parametrize("text", ["[connectors.files.main]\n", "[connectors.fax.main]\n"])
 def test_a_wrong_table_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):
