@@ -14,6 +14,7 @@ from connectors.base import ConnectorError, Unauthorised
 from connectors.hesabgar import sql
 from connectors.hesabgar.build import Build, build_of
 from connectors.hesabgar.client import Client
+from connectors.hesabgar.contract import FINANCE, STOCK, any_unversioned
 from connectors.hesabgar.spec import Role, Spec
 from schemas import text
 
@@ -98,6 +99,8 @@ async def findings(client: Client, spec: Spec, accepted: Build | None = None) ->
         return found
     found += await _rights(client, spec)
     found += await _codes(client)
+    found += await _figures(client)
+    found += await _entered(client, spec)
     found += await _accounts(client, spec)
     found.append(await _build(client, accepted))
     return found
@@ -380,6 +383,45 @@ def _unfit(subject: str, values: Sequence[str]) -> list[Finding]:
             )
         )
     return found
+
+
+async def _figures(client: Client) -> list[Finding]:
+    """Whether stock and finance have one row each of what they are read by: of two the hub would take either."""
+    found = []
+    for view in (STOCK, FINANCE):
+        key = ", ".join(view.key)
+        rows = await client.query(
+            f"SELECT TOP ({SHOWN}) {key}, COUNT(*) FROM hub.{view.name} GROUP BY {key} HAVING COUNT(*) > 1"  # noqa: S608
+        )
+        if rows:
+            twice = ", ".join(f"{' / '.join(str(part or '') for part in parts)} ({count})" for *parts, count in rows)
+            found.append(
+                Finding(
+                    f"hub.{view.name}",
+                    Grade.WRONG,
+                    f"more than one row for the same {key}: {twice}",
+                    f"برای یک {key} بیش از یک سطر هست: {twice}",
+                    "let the site's mapping add them up, or name what tells them apart",
+                    "فایل نگاشت محل باید آن‌ها را جمع کند یا ستونی را که فرقشان است نام ببرد",
+                )
+            )
+    return found
+
+
+async def _entered(client: Client, spec: Spec) -> list[Finding]:
+    """Whether a branch's documents can be found: they are read by row version alone."""
+    if spec.role is not Role.BRANCH or not await client.query(any_unversioned("documents")):
+        return []
+    return [
+        Finding(
+            "hub.documents",
+            Grade.WRONG,
+            "there are documents without a row version: they never come in",
+            "سندهایی بی row_version هست که هرگز خوانده نمی‌شوند",
+            "name a rowversion column of their table in the site's mapping",
+            "ستون rowversion جدول سندها را در فایل نگاشت محل بنویسید",
+        )
+    ]
 
 
 def _some(items: Iterable[str]) -> str:

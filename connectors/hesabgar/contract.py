@@ -129,6 +129,11 @@ def unversioned(view: str, columns: tuple[str, ...]) -> str:
     return f"SELECT {', '.join(columns)}, 0 FROM hub.{view} {COMMITTED} WHERE row_version IS NULL"  # noqa: S608
 
 
+def any_unversioned(view: str) -> str:
+    """A row if there is one without a row version."""
+    return f"SELECT TOP (1) 1 FROM hub.{view} {COMMITTED} WHERE row_version IS NULL"  # noqa: S608
+
+
 def beyond(view: str, key: tuple[str, ...], version: int) -> str:
     """The keys of rows changed too late to be read."""
     return f"SELECT {', '.join(key)} FROM hub.{view} {COMMITTED} WHERE row_version >= {version}"  # noqa: S608

@@ -13,6 +13,7 @@ from connectors.hesabgar.client import Client
 from connectors.hesabgar.simulator import HesabgarSimulator, engine, mapping_text
 from connectors.hesabgar.spec import Role
 from schemas.secret import Secret
+from tests.connectors.hesabgar.test_branch import enter
 from tests.connectors.hesabgar.world import World, spec_of
 
 
@@ -140,6 +141,20 @@ async def test_duplicate_product_codes_and_units_are_found(sim: HesabgarSimulato
     assert told["product codes"].en == "not unique: 10000300101 (2)"
     assert told["units"].en == "not unique: عدد (2)"
     assert told["units"].remedy_fa == "در حسابگر به هر واحد یکی جداگانه بدهید"
+
+
+async def test_stock_that_is_there_twice_is_found(sim: HesabgarSimulator) -> None:
+    remap(sim, in_place_of("attribute = \"ISNULL(m.MoshCode, N'')\"\non_hand", "on_hand"))
+    finding = await only_wrong(sim)
+    assert finding.subject == "hub.stock"
+    assert "10000300101 / 01 /  (" in finding.en
+
+
+async def test_a_branchs_documents_have_to_have_row_versions(sim: HesabgarSimulator) -> None:
+    enter(sim, "a")
+    remap(sim, in_place_of('row_version = ["d.RowVer"]', "row_version = []"))
+    assert not await wrong(sim)
+    assert (await only_wrong(sim, role=Role.BRANCH)).subject == "hub.documents"
 
 
 async def test_codes_that_are_one_in_our_spelling_are_found(sim: HesabgarSimulator) -> None:
