@@ -11,6 +11,9 @@ and H the first row version:
 Everything is read with one query, whose rows come while they are told: their ``as_of`` is the clock from before it
 began, and what changed meanwhile has a row version of H or more and is left for the pages that follow.
 
+Of rows without a row version nothing tells whether they show what was posted while they were read. So nothing is
+posted meanwhile (``still``).
+
 Hence the rule of the hub's store, "what a posting took is given up when the books' figure is newer than the posting",
 never counts goods or money twice, and never gives them up too early.
 """
@@ -22,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from connectors.base import Context, Outage, Retryable, UnknownPayload
+from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.client import Away, Client, Link
 from connectors.hesabgar.contract import Row, View
@@ -60,20 +63,25 @@ class Compared(NamedTuple):
 
 class Reading:
     """One instance's reading. Its cursors: ``view.<name>`` the next row version, ``compared`` the day of the last
-    night."""
+    night and the database. It holds ``still`` while nothing may be posted."""
 
-    def __init__(self, spec: Spec, context: Context, client: Client, books: Outage, bus: Outage) -> None:
+    def __init__(
+        self, spec: Spec, context: Context, client: Client, books: Outage, bus: Outage, still: asyncio.Lock
+    ) -> None:
         self._spec = spec
         self._context = context
         self._client = client
         self._books = books
         self._bus = bus
+        self.still = still
         self._store = Outage("the cursors' database", context.logger)
         self._memory = Memory(context.data)
         self._thread = ThreadPoolExecutor(1, f"memory of {context.instance}")
         self._told = Told(context.records)
         self._remembers = False
-        self._unversioned: dict[str, dt.datetime] = {}
+        self._looked: dict[str, dt.datetime] = {}
+        """When it was last seen to by view that what has no row version is told."""
+        self._unreadable = {view.name: Outage(f"hub.{view.name}", context.logger) for view in contract.VIEWS}
         self.read_at: dt.datetime | None = None
         """When the last look at everything ended; what the lag is counted from."""
 
@@ -92,33 +100,49 @@ class Reading:
         self._thread.shutdown(wait=False)
 
     async def look(self) -> None:
-        """Everything that changed, once; all of it if the night's compare is due or nothing was read yet."""
+        """Everything that changed, once; all of it if the night's compare is due or nothing was read yet. A view that
+        can't be read is told once, and read whole when it can."""
         await self._remember()
         began = self._context.clock()
         night = self._night(began)
         due = await self._cursor("compared") != night
         for view in contract.VIEWS:
-            since = await self._cursor(f"view.{view.name}")
-            if due or since is None or self._whole_due(view, began):
-                await self.compare(view)
+            unreadable = self._unreadable[view.name]
+            try:
+                await self._look_at(view, began, whole=due or unreadable.reason is not None)
+            except Rejected as error:
+                unreadable.down(error)
             else:
-                await self._changes(view, int(since))
+                unreadable.up()
         if due:
             await self._set("compared", night)
-        self.read_at = began
+        if not any(view.reason for view in self._unreadable.values()):
+            self.read_at = began
+
+    async def _look_at(self, view: View, now: dt.datetime, *, whole: bool) -> None:
+        since = await self._cursor(f"view.{view.name}")
+        if whole or since is None or await self._whole_due(view, now):
+            await self.compare(view)
+        else:
+            await self._changes(view, int(since))
 
     def now(self) -> dt.datetime:
         """The present, by the instance's clock."""
         return self._context.clock()
 
     def _night(self, now: dt.datetime) -> str:
-        """The day whose night's compare is the latest due."""
+        """The night's compare that is the latest due: its day, and the database, for another's row versions (those of
+        a new fiscal period) say nothing of what changed."""
         local = now.astimezone(TEHRAN) - dt.timedelta(hours=self._spec.nightly_hour)
-        return local.date().isoformat()
+        return f"{local.date().isoformat()} {self._spec.database_name}"
 
-    def _whole_due(self, view: View, now: dt.datetime) -> bool:
-        last = self._unversioned.get(view.name)
-        return last is not None and now - last >= UNVERSIONED_EVERY
+    async def _whole_due(self, view: View, now: dt.datetime) -> bool:
+        """Whether there are rows of which only reading them tells what changed, and it is time to."""
+        last = self._looked.get(view.name)
+        if last is not None and now - last < UNVERSIONED_EVERY:
+            return False
+        self._looked[view.name] = now
+        return bool(await self._from_books(lambda link: link.query(contract.any_unversioned(view.name))))
 
     async def _changes(self, view: View, since: int) -> None:
         complete = False
@@ -128,7 +152,8 @@ class Reading:
                 self._context.logger.warning("hub.%s is from before what was read: a backup was restored", view.name)
                 await self.compare(view)
                 return
-            await self.tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
+            if page.rows:
+                await self.tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
             if page.next != since:
                 await self._set(f"view.{view.name}", str(page.next))
             since, complete = page.next, page.complete
@@ -158,8 +183,7 @@ class Reading:
         await self._remember()
         whole = _Whole(self, view, await self._in_thread(self._memory.last_run) + 1)
         await self._books.waited_out(lambda: whole.read(self._client, self._spec.page_rows))
-        if whole.unversioned:
-            self._unversioned[view.name] = whole.began
+        self._looked[view.name] = whole.began
         late = await self._from_books(partial(_late_keys, view, whole.reached))
         await self._in_thread(partial(self._memory.saw, view.name, late, whole.run))
         vanished = await self._in_thread(partial(self._memory.vanished, view.name, whole.run))
@@ -199,28 +223,33 @@ class Reading:
         """Publish what is news, remember all; how many were told and how many refused."""
         if not rows:
             return 0, 0
-        seen, records, letters = await self._in_thread(partial(self._understood, view, rows, as_of))
+        seen, records, letters, others = await self._in_thread(partial(self._understood, view, rows, as_of))
         news = await self._in_thread(partial(self._memory.news, view.name, seen, by_version=view.counted))
         if letters:
             await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
         await self._store.waited_out(lambda: self._told.note(view, seen, news))
         await self._publish([records[place] for place in news.changed])
         await self._in_thread(partial(self._memory.keep, view.name, seen, run))
+        if others:
+            await self._in_thread(partial(self._memory.saw, view.name, others, run))
         return len(news.changed), len(letters)
 
     def _understood(
         self, view: View, rows: Sequence[Row], as_of: dt.datetime
-    ) -> tuple[list[Seen], list[Master], list[DeadLetter]]:
-        seen, records, letters = [], [], []
+    ) -> tuple[list[Seen], list[Master], list[DeadLetter], list[str]]:
+        """The rows that make sense and what is told of them, and the letters and keys of the others."""
+        seen, records, letters, others = [], [], [], []
         for row in rows:
+            key = mapper.key(view, row)
             try:
                 item = mapper.record(view, row, as_of)
             except UnknownPayload as error:
                 letters.append(self._letter(view, row, str(error)))
+                others.append(key)
                 continue
-            seen.append(Seen(mapper.key(view, row), mapper.body(item), int(row[-1])))
+            seen.append(Seen(key, mapper.body(item), int(row[-1])))
             records.append(item)
-        return seen, records, letters
+        return seen, records, letters, others
 
     async def _publish(self, records: Sequence[Master]) -> None:
         if records:
@@ -253,7 +282,6 @@ class _Whole:
         self.began = self.as_of = reading.now()
         self.reached = 0
         """The row version below which everything was told."""
-        self.unversioned = False
         self.rows = 0
         self.told = 0
         self.refused = 0
@@ -261,6 +289,10 @@ class _Whole:
     async def read(self, client: Client, size: int) -> None:
         """Read and tell what is left. The next page is read while one is told. Raises ConnectorError."""
         async with client.alone() as one:
+            if not self.reached:
+                async with self._reading.still:
+                    unversioned = await one.call(partial(read_unversioned, self._view))
+                await self._take(unversioned)
             pages = read_whole(self._view, self.reached, size)
             following = asyncio.ensure_future(one.call(pages))
             try:
@@ -273,7 +305,6 @@ class _Whole:
 
     async def _take(self, page: Page) -> None:
         told, refused = await self._reading.tell(self._view, page.rows, page.as_of, run=self.run)
-        self.unversioned = self.unversioned or bool(page.rows and page.rows[0][-1] == 0)
         self.rows, self.told, self.refused = self.rows + len(page.rows), self.told + told, self.refused + refused
         self.reached, self.as_of = page.next, page.as_of
 
@@ -306,9 +337,15 @@ def read_page(view: View, since: int, limit: int, link: Link) -> Page:
     return Page(whole, as_of, last, False)
 
 
+def read_unversioned(view: View, link: Link) -> Page:
+    """What has no row version. Nothing may be posted until this is back."""
+    _, as_of = horizon(link)
+    return Page(link.query(contract.unversioned(view.name, view.columns)), as_of, 0, False)
+
+
 def read_whole(view: View, since: int, size: int) -> Callable[[Link], Page | None]:
-    """What to call again and again on one connection for the pages of everything from ``since`` on, from the beginning
-    also what has no row version; None after the last. All are of the moment before the first."""
+    """What to call again and again on one connection for the pages of everything from ``since`` on; None after the
+    last. All are of the moment before the first."""
     begun: list[Iterator[Page]] = []
 
     def following(link: Link) -> Page | None:
@@ -325,8 +362,6 @@ def read_whole(view: View, since: int, size: int) -> Callable[[Link], Page | Non
 
 def _pages(view: View, since: int, size: int, link: Link) -> Iterator[Page]:
     until, as_of = horizon(link)
-    if not since and (rows := link.query(contract.unversioned(view.name, view.columns))):
-        yield Page(rows, as_of, 0, False)
     for rows in link.pages(contract.changed(view.name, view.columns, since, until), size):
         yield Page(rows, as_of, rows[-1][-1], False)
     yield Page([], as_of, until, True)

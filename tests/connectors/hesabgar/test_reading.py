@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from connectors.hesabgar import contract, reading
-from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator
+from connectors.hesabgar import contract, reading, sql
+from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator, mapping_text
+from schemas.dates import utc_now
+from schemas.documents import Kind, State
 from schemas.master import Account, Finance, Product, Stock, Warehouse
 from tests.connectors.conftest import Surroundings, until
-from tests.connectors.hesabgar.world import BOOKKEEPER, PRODUCT, World
+from tests.connectors.hesabgar.world import BOOKKEEPER, CUSTOMER, PRODUCT, World
 
 
 @pytest.fixture
@@ -185,6 +187,54 @@ async def test_a_row_that_cannot_be_understood_goes_to_the_dead_letters_and_the_
     assert len(told) == world.sim.query("SELECT COUNT(*) FROM hub.products")[0][0] - 1
 
 
+async def test_of_a_row_that_cannot_be_understood_any_more_what_was_told_stays(world: World) -> None:
+    connector = world.by_hand()
+    await connector.reading.look()
+    world.sim.run("UPDATE dbo.STK_Kala SET Fi = -5 WHERE KalaID = 7")
+    found = await connector.reading.compare(contract.PRODUCTS)
+    connector.client.close()
+    assert (found.told, found.gone, found.refused) == (0, 0, 1)
+
+
+OF_CUSTOMER = (
+    f"FROM dbo.ACC_Etebar AS e INNER JOIN dbo.ACC_Account AS a ON a.AccID = e.AccID WHERE a.AccCode = N'{CUSTOMER}'"
+)
+
+
+async def test_a_view_that_cannot_be_read_keeps_no_other_from_being_read(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = world.by_hand()
+    await connector.reading.look()
+    read_at = connector.reading.read_at
+    fault = world.sim.fault(
+        FaultKind.ERROR, on="hub.customer_finance", number=207, message="Invalid column", times=1_000
+    )
+    for on_hand in (7, 8):
+        await world.books_say(PRODUCT, on_hand)
+        await connector.reading.look()
+    assert connector.reading.read_at == read_at
+    told = [message for message in caplog.messages if message.startswith("hub.customer_finance")]
+    assert len(told) == 1
+    world.sim.clear_faults()
+    world.sim.run(f"DELETE e {OF_CUSTOMER}")
+    await connector.reading.look()
+    connector.client.close()
+    assert fault.struck == 2
+    assert connector.reading.read_at != read_at
+    assert (await told_of_ours(world))[-2:] == [7, 8]
+    told = [record for record in await world.around.master() if isinstance(record, Finance)]
+    [*_, last] = [record for record in told if record.account == CUSTOMER]
+    assert last == Finance(CUSTOMER, last.as_of)
+
+
+async def told_of_ours(world: World) -> list[Decimal]:
+    """What was told to be on hand of one product."""
+    records = [record for record in await world.around.master() if isinstance(record, Stock)]
+    key = (PRODUCT, "01", "")
+    return [record.on_hand for record in records if (record.product, record.warehouse, record.attribute) == key]
+
+
 async def test_the_night_compares_everything(world: World) -> None:
     now = [dt.datetime(2026, 11, 24, 20, 0, tzinfo=dt.UTC)]  # 23:30 in Tehran
     connector = world.by_hand(nightly_hour=2, clock=lambda: now[0])
@@ -201,21 +251,64 @@ async def test_the_night_compares_everything(world: World) -> None:
     assert {(record.product, record.on_hand) for record in gone if isinstance(record, Stock)} == {(code, 0)}
 
 
-async def test_views_without_row_versions_are_read_whole(world: World) -> None:
-    from connectors.hesabgar import sql
-    from connectors.hesabgar.simulator import mapping_text
-
-    text = mapping_text().replace('row_version = ["s.RowVer"]', "row_version = []")
-    world.sim.run(sql.views_script(sql.read_mapping(text)))
+async def test_another_database_is_compared_at_once(world: World) -> None:
+    touch = "UPDATE dbo.STK_Anbar SET AnbarName = AnbarName"
+    world.sim.run(touch)
     connector = world.by_hand()
+    await connector.reading.look()
+    connector.client.close()
+    connector.reading.close()
+    with HesabgarSimulator(products=20, customers=20, database="cy140601") as next_year:
+        next_year.run(BOOKKEEPER.format(product=PRODUCT, on_hand=7, warehouse="01"))
+        for _ in range(3):
+            next_year.run(touch)
+        connector = world.by_hand(port=next_year.port, company="cy140601")
+        await connector.reading.look()
+        connector.client.close()
+    assert (await told_of_ours(world))[-1] == 7
+
+
+async def test_views_without_row_versions_are_read_whole(world: World) -> None:
+    now = [utc_now()]
+    without_row_versions(world)
+    connector = world.by_hand(clock=lambda: now[0])
     await connector.reading.look()
     told = [record for record in await world.around.master() if isinstance(record, Stock)]
     assert len(told) == world.sim.query("SELECT COUNT(*) FROM hub.stock")[0][0]
-    world.sim.run(BOOKKEEPER.format(product=PRODUCT, on_hand=7, warehouse="01"))
-    await connector.reading.compare(contract.STOCK)
+    for on_hand, later in ((7, reading.UNVERSIONED_EVERY), (8, dt.timedelta(seconds=1))):
+        world.sim.run(BOOKKEEPER.format(product=PRODUCT, on_hand=on_hand, warehouse="01"))
+        now[0] += later
+        await connector.reading.look()
+        assert (await told_of_ours(world))[-1] == 7
     connector.client.close()
-    told = [record for record in await world.around.master() if isinstance(record, Stock)]
-    assert [record.on_hand for record in told if record.product == PRODUCT and record.warehouse == "01"][-1] == 7
+    # Started again nobody knows when they were last read.
+    again = world.by_hand(clock=lambda: now[0])
+    await again.reading.look()
+    again.client.close()
+    assert (await told_of_ours(world))[-1] == 8
+
+
+def without_row_versions(world: World) -> None:
+    """Let the stock be told as by tables that have none."""
+    text = mapping_text().replace('row_version = ["s.RowVer"]', "row_version = []")
+    world.sim.run(sql.views_script(sql.read_mapping(text)))
+
+
+async def test_without_row_versions_goods_that_come_in_while_stock_is_read_are_counted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "UNVERSIONED_EVERY", dt.timedelta(0))
+    without_row_versions(world)
+    async with world.connector():
+        await world.has_stock(47)
+        slow = world.sim.fault(FaultKind.DELAY, on="SELECT product, warehouse, attribute, on_hand, 0", seconds=1)
+        await until(lambda: slow.struck > 0)
+        received = await world.send(Kind.GOODS_RECEIPT, account=None, quantity=5)
+        await world.comes_to(received, State.POSTED)
+        await world.has_stock(52)
+        row = await world.stock()
+        assert row is not None
+        assert row.on_hand == 52
 
 
 # --- a refresh and a posting never count the same goods twice: who comes first, written out
