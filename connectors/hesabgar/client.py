@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import pymssql
@@ -31,8 +31,14 @@ GRACE_SECONDS: Final = 2.0
 _REFUSED_LOGINS: Final = frozenset({229, 230, 262, 297, 300, 916, 4060, 4064, 18452, 18456, 18470, 18486, 18487, 18488})
 BUSY: Final = 50_002
 """The contract's procedures: the same item is being posted right now."""
-_PASSING: Final = frozenset(
-    {BUSY, 701, 802, 1204, 1222, 3960, 5030, 8628, 8645, 9002, 18401, 40197, 40501, 40613, 49918}
+_PASSING: Final = frozenset({BUSY, 1204, 1222, 3960, 5030, 8628, 40197, 40501, 40613, 49918})
+_UNABLE: Final = frozenset(
+    {
+        *(701, 802, 8645),  # there is no memory
+        *(1101, 1105, 9001, 9002),  # the disk or the log is full
+        *(921, 922, 924, 926, 927, 942, 945, 952, 3906, 3908),  # the database is being restored, offline, read-only
+        *(6005, 17142, 18401),  # the server is being stopped, paused, brought up to date
+    }
 )
 _NOT_INSTALLED: Final = frozenset({207, 208, 2812})
 _DB_LIB: Final = range(20_000, 21_000)
@@ -64,11 +70,8 @@ class Undone(Retryable):
         self.number = number
 
 
-class Statement(NamedTuple):
-    """One batch of T-SQL and its parameters, which pymssql writes into the text (``%s``)."""
-
-    text: str
-    parameters: tuple[Any, ...] = ()
+class Unable(Retryable):
+    """The server can do such work for nobody now, and did none of it: its disk is full, its database is restored."""
 
 
 def our_error(error: Exception, server: str) -> ConnectorError:
@@ -76,6 +79,8 @@ def our_error(error: Exception, server: str) -> ConnectorError:
     number, words = _number_and_words(error)
     if number in _REFUSED_LOGINS:
         return Unauthorised(f"{server} refuses: {words} ({number}); mend the login, its password or its rights")
+    if number in _UNABLE:
+        return Unable(f"{server} can't: {words} ({number})")
     if number == DEADLOCK or number in _PASSING:
         return Undone(f"{server}: {words} ({number})", number)
     if number in _DB_LIB or number <= 0:

@@ -101,9 +101,11 @@ def as_utc(moment: Any) -> dt.datetime:
 # --- documents to the books
 
 
-def posting(document: Document, spec: Spec, *, dry_run: bool = False) -> tuple[str, tuple[Any, ...]]:
-    """The batch that posts a document, and its parameters."""
-    arguments = document_values(document, spec)
+def posting(
+    document: Document, spec: Spec, original: Document | None = None, *, dry_run: bool = False
+) -> tuple[str, tuple[Any, ...]]:
+    """The batch that posts a document, and its parameters; ``original`` is the sale that a return takes back."""
+    arguments = document_values(document, spec, original)
     if document.lines:
         arguments["lines"] = lines_xml(document)
     if dry_run:
@@ -111,7 +113,7 @@ def posting(document: Document, spec: Spec, *, dry_run: bool = False) -> tuple[s
     return contract.call("post_document", arguments)
 
 
-def document_values(document: Document, spec: Spec) -> dict[str, Any]:
+def document_values(document: Document, spec: Spec, original: Document | None = None) -> dict[str, Any]:
     """What the inbox gets of a document's head, by the procedure's names; nothing that is None."""
     totals = document.totals
     values: dict[str, Any] = {
@@ -123,7 +125,7 @@ def document_values(document: Document, spec: Spec) -> dict[str, Any]:
         "payment": str(document.payment),
         "warehouse": document.warehouse,
         "to_warehouse": document.to_warehouse,
-        "original_external_id": str(document.original_id) if document.kind is Kind.SALES_RETURN else None,
+        **_sale(document, original),
         "method": str(document.method) if document.method else None,
         "net": totals.net,
         "vat": totals.vat,
@@ -138,6 +140,17 @@ def document_values(document: Document, spec: Spec) -> dict[str, Any]:
         "note": document.note[:MAX_NOTE] or None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _sale(document: Document, original: Document | None) -> dict[str, Any]:
+    """How the books know the sale that a return takes back: by the hub's id, or by their own number if they had it
+    before the hub came (:func:`history`)."""
+    if document.kind is not Kind.SALES_RETURN or document.original_id is None:
+        return {}
+    if original is None or original.posting is None or original.step > 1:
+        return {"original_external_id": str(document.original_id)}
+    year, _, _ = original.source_id.partition("/")
+    return {"original_fiscal_year": int(year), "original_number": original.posting.number}
 
 
 def line_values(document: Document) -> list[dict[str, Any]]:

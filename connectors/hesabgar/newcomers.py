@@ -5,18 +5,23 @@ The books lead: whatever they have, they have told, and nothing of it is ever se
 under its code.
 """
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final, TypeVar
 
 from connectors.base import Context, Outage, Rejected
 from connectors.hesabgar import mapper
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.reading import Reading
 from connectors.hesabgar.spec import Spec
+from schemas.documents import Document
 from schemas.master import Account, Master, Product
 
 READ_SECONDS: Final = 0.5
 
-_THERE: Final = {
+_Kind = TypeVar("_Kind", Account, Product)
+_LookUp = Callable[[Collection[str]], Awaitable[dict[str, _Kind]]]
+
+_THERE: Final[dict[type[Account | Product], str]] = {
     Account: "SELECT 1 FROM hub.accounts WHERE code = %s",
     Product: "SELECT 1 FROM hub.products WHERE code = %s",
 }
@@ -34,8 +39,9 @@ class Newcomers:
         self._reading = reading
         self._books = books
         self._bus = bus
-        self._there: set[str] = set()
-        """Accounts the books are known to have."""
+        self._store = Outage("the hub's database", context.logger)
+        self._there: set[tuple[type[Account | Product], str]] = set()
+        """Accounts and products the books are known to have."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -46,18 +52,26 @@ class Newcomers:
                     await self._see(record)
                 await reader.ack(records)
 
-    async def bring(self, account: str) -> None:
-        """See that the books have an account before a document of it is posted: its own news may come later.
+    async def bring(self, document: Document) -> None:
+        """See that the books have a document's account and goods before it is posted: their own news may come later.
 
         Raises ConnectorError.
         """
-        if account in self._there:
+        lookup = self._context.lookup
+        if document.account:
+            await self._bring(Account, [document.account], lookup.accounts)
+        await self._bring(Product, sorted({line.product for line in document.lines}), lookup.products)
+
+    async def _bring(self, kind: type[_Kind], codes: Sequence[str], look_up: _LookUp[_Kind]) -> None:
+        unsure = [code for code in codes if (kind, code) not in self._there]
+        if not unsure:
             return
-        record = (await self._context.lookup.accounts([account])).get(account)
-        if record is not None and not await self._client.query(_THERE[Account], (account,)):
-            await self._client.query(*_sent(record, self._spec))
-            self._context.logger.info("%s was made in the books", account)
-        self._there.add(account)
+        known = await self._store.waited_out(lambda: look_up(unsure))
+        for code in unsure:
+            if code in known and not await self._client.query(_THERE[kind], (code,)):
+                await self._client.query(*_sent(known[code], self._spec))
+                self._context.logger.info("%s was made in the books", code)
+            self._there.add((kind, code))
 
     async def _see(self, record: Master) -> None:
         if not isinstance(record, Account | Product) or not record.active or await self._reading.told(record):

@@ -25,13 +25,13 @@ from uuid import UUID
 from connectors.base import ConnectorError, Context, Outage, Reader, Rejected, Retryable, Unauthorised
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
-from connectors.hesabgar.client import Client, Refused, Undone
+from connectors.hesabgar.client import Client, Refused, Unable, Undone
 from connectors.hesabgar.newcomers import Newcomers
 from connectors.hesabgar.refusals import Refusals
 from connectors.hesabgar.spec import Spec
 from connectors.hesabgar.waiting import Waiting
 from schemas.commands import PostingFailed, PostingSucceeded
-from schemas.documents import Document, State
+from schemas.documents import Document, Kind, State
 from schemas.events import DocumentEvent
 
 CLEARED: Final = f"document.{State.CLEARED}"
@@ -46,6 +46,8 @@ ANSWERED: Final = 10_000
 """How many documents' answers are remembered, so that events Kafka gives once more aren't posted once more."""
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 15.0
+OWN_NUMBERS: Final = 50_000
+"""From here on the numbers are the contract's and the site's; below are SQL Server's own."""
 OTHER_REVISION: Final = 50_900
 """Our own number for: the books have another revision of this document."""
 
@@ -111,7 +113,8 @@ class Posted(NamedTuple):
 
 
 class Poster:
-    """Documents at ``posting`` are posted. ``waiting`` of them wait, the oldest for ``oldest_seconds``."""
+    """Documents at ``posting`` are posted, each while holding ``still``. ``waiting`` of them wait, the oldest for
+    ``oldest_seconds``."""
 
     def __init__(
         self,
@@ -122,6 +125,7 @@ class Poster:
         bus: Outage,
         gate: Gate,
         newcomers: Newcomers,
+        still: asyncio.Lock,
     ) -> None:
         self._spec = spec
         self._context = context
@@ -130,6 +134,7 @@ class Poster:
         self._bus = bus
         self._gate = gate
         self._newcomers = newcomers
+        self._still = still
         self._waiting: dict[UUID, _Waiting] = {}
         self._queue: list[tuple[tuple[float, str], UUID]] = []
         self._later: list[tuple[float, UUID]] = []
@@ -140,7 +145,8 @@ class Poster:
         self._answered: dict[UUID, int] = {}
         self._refusals = Refusals(context)
         self._wait = Waiting(context)
-        self._rights = Outage(f"the right to post to {client.server}", context.logger)
+        self._hindrance = Outage(f"posting to {client.server}", context.logger)
+        self._store = Outage("the hub's database", context.logger)
         self.posted = 0
         self.failed = 0
 
@@ -163,7 +169,7 @@ class Poster:
             while True:
                 await self._catch_up(reader)
                 await self._work(reader)
-                await self._wait.tell(self._rights.reason or self._books.reason or self._gate.why)
+                await self._wait.tell(self._hindrance.reason or self._books.reason or self._gate.why)
 
     async def _catch_up(self, reader: Reader[DocumentEvent]) -> None:
         """Take in everything there is, for what came after a posting may say that it is over. After the start not for
@@ -189,11 +195,14 @@ class Poster:
         """Take in what came; whether anything did."""
         events = await self._bus.waited_out(lambda: reader.read(seconds))
         await self._refusals.passed(events)
+        reached = await self._reached(events)
         done = []
         for event in events:
             known = self._waiting.get(event.document_id)
             if event.step <= self._answered.get(event.document_id, 0):
                 done.append(event)  # it comes again after its answer was told
+            elif event.step < reached.get(event.document_id, 0):
+                done.append(event)  # it comes again after more has happened, as when commands are replayed
             elif event.type == POSTING and (known is None or event.step > known.event.step):
                 if known is not None:
                     done += known.messages
@@ -208,6 +217,14 @@ class Poster:
         if done:
             await reader.ack(done)
         return bool(events)
+
+    async def _reached(self, events: Sequence[DocumentEvent]) -> dict[UUID, int]:
+        """The steps at which the documents that are to be posted now stand."""
+        ids = {event.document_id for event in events if event.type == POSTING}
+        if not ids:
+            return {}
+        found = await self._store.waited_out(lambda: self._context.lookup.documents(ids))
+        return {document.id: document.step for document in found.values()}
 
     async def _work(self, reader: Reader[DocumentEvent]) -> None:
         """Post what may be posted now: a handful, so that answers are told soon."""
@@ -286,33 +303,51 @@ class Poster:
         assert event.document is not None
         if (told := self._refusals.of(event)) is not None:
             return told
+        original = await self._original(event.document)
         try:
-            if self._spec.send_new and event.document.account:
-                await self._newcomers.bring(event.document.account)
-            posted = await post_document(self._client, event.document, self._spec)
+            if self._spec.send_new:
+                await self._newcomers.bring(event.document)
+            async with self._still:
+                posted = await post_document(self._client, event.document, self._spec, original)
         except Refused as refusal:
             self._well()
+            if refusal.number < OWN_NUMBERS and await self._build_changed():
+                self._queue_up(waiting)
+                return None
             return self._failure(waiting, refusal.words, refusal.number)
         except Rejected as refusal:
             return self._failure(waiting, str(refusal), 0)
-        except Unauthorised as error:
+        except (Unauthorised, Unable) as error:
             # Reading may go on all the while, so the books aren't away; but it is the same for every document.
-            self._rights.down(error)
+            self._hindrance.down(error)
             self._rest()
             self._queue_up(waiting)
             return None
         except Retryable as error:
             return await self._troubled(waiting, error)
         self._well()
-        if posted.revision != event.document.revision:
+        return self._done(waiting, posted)
+
+    async def _original(self, document: Document) -> Document | None:
+        """The sale that a return takes back, as the hub has it."""
+        identity = document.original_id
+        if document.kind is not Kind.SALES_RETURN or identity is None:
+            return None
+        return (await self._store.waited_out(lambda: self._context.lookup.documents([identity]))).get(identity)
+
+    async def _build_changed(self) -> bool:
+        """Whether an error of the server's own comes of another build, to which the contract wasn't fitted yet."""
+        self._gate.doubt()
+        return not await self._may_post()
+
+    def _done(self, waiting: _Waiting, posted: Posted) -> PostingSucceeded | PostingFailed:
+        """The books have the document, in this revision or in another."""
+        if posted.revision != waiting.event.revision:
             words = (
                 f"در دفترها ویرایش {posted.revision} همین سند با شمارهٔ {posted.number} ثبت است. "
                 f"The books have revision {posted.revision} of this document, as {posted.number}."
             )
             return self._failure(waiting, words, OTHER_REVISION)
-        return self._success(waiting, posted)
-
-    def _success(self, waiting: _Waiting, posted: Posted) -> PostingSucceeded:
         self.posted += 1
         now = self._context.clock()
         return mapper.succeeded(waiting.event, posted.number, mapper.as_utc(posted.posted_at), self._context.name, now)
@@ -337,7 +372,7 @@ class Poster:
             return None
         self._well()
         if known is not None:
-            return self._success(waiting, known)
+            return self._done(waiting, known)
         waiting.failures += 1
         if waiting.failures >= self._spec.tries:
             return self._failure(waiting, f"پس از {waiting.failures} بار کوشش: {error}", getattr(error, "number", 0))
@@ -364,13 +399,13 @@ class Poster:
 
     def _well(self) -> None:
         self._books.up()
-        self._rights.up()
+        self._hindrance.up()
         self._pause = FIRST_PAUSE
 
 
-async def post_document(client: Client, document: Document, spec: Spec) -> Posted:
+async def post_document(client: Client, document: Document, spec: Spec, original: Document | None = None) -> Posted:
     """Post a document, or learn that it is posted. Raises ConnectorError."""
-    rows = await client.query(*mapper.posting(document, spec))
+    rows = await client.query(*mapper.posting(document, spec, original))
     if not rows:
         raise Rejected("hub.post_document answered nothing; is the contract's latest version installed?")
     named = dict(zip(POST_ANSWER, rows[0], strict=False))

@@ -24,7 +24,7 @@ BEGIN
         @vat decimal(19,0), @duty decimal(19,0), @method varchar(10), @from_id int, @to_id int, @doc_id int, @doc_no int,
         @sanad_id int, @sanad_no int, @original_id int, @note nvarchar(1000), @to_warehouse nvarchar(50),
         @original_external_id nvarchar(100), @original_number nvarchar(50), @bed decimal(38,0), @bes decimal(38,0),
-        @warehouse nvarchar(50), @net decimal(19,0), @payment varchar(10);
+        @warehouse nvarchar(50), @net decimal(19,0), @payment varchar(10), @original_fiscal_year smallint;
     DECLARE @rows TABLE (
         line int NOT NULL PRIMARY KEY, product nvarchar(50) NOT NULL, warehouse nvarchar(50) NULL,
         attribute nvarchar(50) NOT NULL, kala_id int NULL, anbar_id int NULL, mosh_id int NULL, service bit NULL,
@@ -35,7 +35,8 @@ BEGIN
 
     SELECT @kind = kind, @date = date, @account = account, @payable = payable, @net = net, @vat = vat, @duty = duty,
         @method = method, @payment = payment, @note = note, @warehouse = warehouse, @to_warehouse = to_warehouse,
-        @original_external_id = original_external_id, @original_number = original_number
+        @original_external_id = original_external_id, @original_fiscal_year = original_fiscal_year,
+        @original_number = original_number
     FROM hub.document_in
     WHERE external_id = @external_id;
 
@@ -127,7 +128,8 @@ BEGIN
         FROM dbo.STK_Doc
         WHERE Kind = 'sales_invoice'
             AND ((@original_external_id IS NOT NULL AND HubRef = @original_external_id)
-                OR (@original_external_id IS NULL AND CONVERT(nvarchar(50), DocNo) = @original_number))
+                OR (@original_external_id IS NULL AND CONVERT(nvarchar(50), DocNo) = @original_number
+                    AND (@original_fiscal_year IS NULL OR FiscalYear = @original_fiscal_year)))
         ORDER BY DocID DESC;
         IF @original_id IS NULL
             THROW 50113, N'فاکتور اصلیِ این برگشتی در حسابگر نیست. The original sale isn''t in the books.', 1;

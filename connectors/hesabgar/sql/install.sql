@@ -59,6 +59,7 @@ IF OBJECT_ID(N'hub.document_in', N'U') IS NULL
         warehouse nvarchar(50) NULL,
         to_warehouse nvarchar(50) NULL,
         original_external_id nvarchar(100) NULL,
+        original_fiscal_year smallint NULL,
         original_number nvarchar(50) NULL,
         method varchar(10) NULL,
         cheque_number nvarchar(50) NULL,
@@ -80,6 +81,9 @@ IF OBJECT_ID(N'hub.document_in', N'U') IS NULL
         received_at datetime2(3) NOT NULL CONSTRAINT df_document_in_received_at DEFAULT (SYSUTCDATETIME()),
         CONSTRAINT pk_document_in PRIMARY KEY CLUSTERED (external_id)
     );
+GO
+IF COL_LENGTH(N'hub.document_in', N'original_fiscal_year') IS NULL
+    ALTER TABLE hub.document_in ADD original_fiscal_year smallint NULL;
 GO
 /* hub.document_line_in: their lines. سطرهای آن‌ها. */
 IF OBJECT_ID(N'hub.document_line_in', N'U') IS NULL
@@ -662,6 +666,7 @@ first one did. Everything happens in one transaction of its own, so it must not 
 
 @lines: <lines><line number="1" product="…" warehouse="…" attribute="…" quantity="1.5" second_quantity="…"
         unit_price="…" discount="…" net="…" vat="…" duty="…" payable="…"/>…</lines>
+The sale a return takes back: @original_external_id if the hub posted it, else @original_fiscal_year and @original_number.
 @dry_run = 1: does everything, answers, then undoes it; a second result set shows the voucher that would be.
 
 Answers one row: external_id, kind, revision, fiscal_year, number, voucher_number, posted_at (UTC), row_version,
@@ -681,6 +686,7 @@ ALTER PROCEDURE hub.post_document
     @warehouse nvarchar(50) = NULL,
     @to_warehouse nvarchar(50) = NULL,
     @original_external_id nvarchar(100) = NULL,
+    @original_fiscal_year smallint = NULL,
     @original_number nvarchar(50) = NULL,
     @method varchar(10) = NULL,
     @cheque_number nvarchar(50) = NULL,
@@ -738,13 +744,14 @@ BEGIN
         END;
 
         INSERT INTO hub.document_in (external_id, revision, kind, date, account, payment, warehouse, to_warehouse,
-            original_external_id, original_number, method, cheque_number, cheque_date, net, vat, duty, payable, city_code,
-            place_code, cost_centre, vat_account, duty_account, freight_account, expense_account, transfer_account,
-            receivable_account, note)
+            original_external_id, original_fiscal_year, original_number, method, cheque_number, cheque_date, net, vat, duty,
+            payable, city_code, place_code, cost_centre, vat_account, duty_account, freight_account, expense_account,
+            transfer_account, receivable_account, note)
         VALUES (@external_id, @revision, @kind, @date, @account, ISNULL(@payment, 'credit'), @warehouse, @to_warehouse,
-            @original_external_id, @original_number, @method, @cheque_number, @cheque_date, ISNULL(@net, 0),
-            ISNULL(@vat, 0), ISNULL(@duty, 0), ISNULL(@payable, 0), @city_code, @place_code, @cost_centre, @vat_account,
-            @duty_account, @freight_account, @expense_account, @transfer_account, @receivable_account, @note);
+            @original_external_id, @original_fiscal_year, @original_number, @method, @cheque_number, @cheque_date,
+            ISNULL(@net, 0), ISNULL(@vat, 0), ISNULL(@duty, 0), ISNULL(@payable, 0), @city_code, @place_code,
+            @cost_centre, @vat_account, @duty_account, @freight_account, @expense_account, @transfer_account,
+            @receivable_account, @note);
 
         INSERT INTO hub.document_line_in (external_id, line, product, warehouse, attribute, quantity, second_quantity,
             unit_price, discount, net, vat, duty, payable)

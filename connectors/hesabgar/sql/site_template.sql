@@ -6,6 +6,8 @@ this site's tables fills the three procedures below, and tries them in a copy of
 They run inside the transaction of hub.post_document, hub.post_account and hub.post_product, with the owner's rights:
   - read the item from hub.document_in and hub.document_line_in (account_in, product_in) by @external_id;
   - write it into the site's tables by the site's rules: document, stock, voucher, balances;
+  - know the sale a return takes back by original_external_id, which is in hub.outcome, or, if the books had it before the
+    hub came, by original_fiscal_year and original_number; with neither the hub knows no sale;
   - answer the numbers; begin, commit and roll back no transaction; give no result sets;
   - refuse by THROW, in words for the person who will read them. Numbers the hub knows:
       50101 unknown or locked account     50102 unknown product            50103 unknown warehouse

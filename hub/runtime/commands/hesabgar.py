@@ -233,11 +233,11 @@ async def _accept(config: Config, instance: Instance, spec: Spec, fingerprint: s
 def post(config: Config, args: Namespace) -> int:
     """Show what would be written for a document."""
     _, spec = _instance(config, args.instance)
-    document = asyncio.run(_document(config, args.document))
+    document, original = asyncio.run(_document(config, args.document))
     console = screen()
     if not spec.posts(document.kind, document.source):
         show(margin(), f"The configuration doesn't post a {document.kind} of {document.source} here; if it did:")
-    head = [(name, _shown(name, value)) for name, value in mapper.document_values(document, spec).items()]
+    head = [(name, _shown(name, value)) for name, value in mapper.document_values(document, spec, original).items()]
     show(console, table(console, ("hub.document_in", "value"), head))
     lines = mapper.line_values(document)
     if lines:
@@ -246,24 +246,25 @@ def post(config: Config, args: Namespace) -> int:
         show(console, "", styled("hub.document_line_in", "bold"), table(console, columns, rows))
     if args.books:
         with _told():
-            vouchers = asyncio.run(_vouchers(document, spec))
+            vouchers = asyncio.run(_vouchers(document, spec, original))
         rows = [[_shown(name, value) for name, value in zip(_VOUCHER, row, strict=False)] for row in vouchers]
         show(console, "", styled("The voucher the books would make", "bold"), table(console, _VOUCHER, rows))
     return 0
 
 
-async def _document(config: Config, name: str) -> Document:
+async def _document(config: Config, name: str) -> tuple[Document, Document | None]:
+    """A document, and the sale it takes back if it is a return of one."""
     async with servers.opened_store(config) as store:
         for each in await candidates(store, name):
             found = await reading.document(store, each)
             if found is not None:
-                return found
+                return found, await reading.document(store, found.original_id) if found.original_id else None
     raise Failure(f"There is no document {name}.", "Name it by its id or as source/own-id.")
 
 
-async def _vouchers(document: Document, spec: Spec) -> Sequence[Sequence[Any]]:
+async def _vouchers(document: Document, spec: Spec, original: Document | None) -> Sequence[Sequence[Any]]:
     """The rows of the voucher that a dry run in the books shows."""
-    text, parameters = mapper.posting(document, spec, dry_run=True)
+    text, parameters = mapper.posting(document, spec, original, dry_run=True)
     async with _client(spec) as client:
         results = await client.call(lambda link: link.results(text, parameters))
     if len(results) < 2:

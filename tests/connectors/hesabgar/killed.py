@@ -23,7 +23,7 @@ from tests.connectors.hesabgar.world import spec_of
 
 POINTS: dict[str, tuple[Any, str]] = {
     "before post": (posting, "post_document"),
-    "between post and write-back": (posting.Poster, "_success"),
+    "between post and write-back": (posting.Poster, "_done"),
     "between write-back and acknowledgement": (connect._Decoding, "ack"),
     "in the call": (client.Link, "results"),
 }

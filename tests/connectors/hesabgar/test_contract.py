@@ -107,7 +107,10 @@ def test_an_older_contract_is_brought_up_to_date(bare: HesabgarSimulator, connec
         "SELECT COUNT(*) FROM INFORMATION_SCHEMA.PARAMETERS "
         "WHERE SPECIFIC_SCHEMA = 'hub' AND SPECIFIC_NAME = 'post_document'"
     )
-    assert parameters == [(29,)]
+    assert parameters == [(30,)]
+    bare.run("ALTER TABLE hub.document_in DROP COLUMN original_fiscal_year")
+    run(connect(bare, owner=True), sql.script("install"))
+    assert bare.query("SELECT original_fiscal_year FROM hub.document_in") == []
 
 
 def test_removing_keeps_the_memory_of_what_was_posted(books: HesabgarSimulator, connect: Any) -> None:

@@ -4,12 +4,13 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.base import UnknownPayload
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.spec import POSTABLE, Role, Spec
-from schemas.documents import Document, DocumentLine, Kind, Method, State, Totals
+from schemas.documents import Document, DocumentLine, Kind, Method, Posting, State, Totals
 from schemas.ids import document_id
 from schemas.master import Account, Finance, Product, Stock
 from schemas.secret import Secret
@@ -102,6 +103,21 @@ def test_a_document_is_posted_with_its_id_its_lines_and_the_account_numbers() ->
     assert "dry_run" not in given
 
 
+def test_a_return_names_its_sale_as_the_books_know_it() -> None:
+    sale = document(state=State.POSTED, posting=Posting(number="12"), source_id="1402/sales_invoice/12", step=1)
+
+    def named(of: Document, original: Document | None) -> dict[str, Any]:
+        values = mapper.document_values(of, SPEC, original)
+        return {name: value for name, value in values.items() if name.startswith("original")}
+
+    back = document(kind=Kind.SALES_RETURN, original_id=sale.id)
+    assert named(back, msgspec.structs.replace(sale, step=4)) == {"original_external_id": str(sale.id)}
+    assert named(back, None) == {"original_external_id": str(sale.id)}
+    assert named(back, sale) == {"original_fiscal_year": 1402, "original_number": "12"}
+    assert named(document(kind=Kind.SALES_RETURN), None) == {}
+    assert named(document(original_id=sale.id), sale) == {}
+
+
 def test_a_receipt_of_money_has_no_lines_and_says_how() -> None:
     text, parameters = mapper.posting(document(kind=Kind.RECEIPT, lines=(), method=Method.CARD), SPEC)
     assert "@lines" not in text
@@ -169,6 +185,27 @@ def test_what_goes_together_in_the_configuration_is_checked() -> None:
             Spec(**given, **wrong)  # type: ignore[arg-type]
     assert SPEC.database_name == "c1405"
     assert Kind.PURCHASE_ORDER not in POSTABLE
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ({}, {}, True),
+        ({}, {"role": Role.BRANCH}, False),
+        ({}, {"post": ()}, False),
+        ({}, {"post_sources": ("a",)}, True),
+        ({"skip_sources": ("a",)}, {"post_sources": ("a",)}, False),
+        ({"skip_sources": ("a",)}, {"skip_sources": ("b",)}, True),
+        ({"post_sources": ("a", "b")}, {"post_sources": ("b",)}, True),
+        ({"post_sources": ("a", "b")}, {"post_sources": ("c",)}, False),
+        ({"post": (Kind.QUOTE,)}, {"post": (Kind.RECEIPT,)}, False),
+    ],
+)
+def test_two_that_would_post_the_same_cannot_go_together(
+    one: dict[str, Any], other: dict[str, Any], *, clash: bool
+) -> None:
+    first, second = msgspec.structs.replace(SPEC, **one), msgspec.structs.replace(SPEC, **other)
+    assert bool(first.clash(second)) is bool(second.clash(first)) is clash
 
 
 @pytest.mark.parametrize(

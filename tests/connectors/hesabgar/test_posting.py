@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -14,20 +14,24 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from connectors.base import Wanted
+from connectors.base import Lookup, Retryable, Wanted
 from connectors.hesabgar import build
 from connectors.hesabgar.connector import Connector
+from connectors.hesabgar.importing import Import
 from connectors.hesabgar.posting import OTHER_REVISION, POSTING
 from connectors.hesabgar.simulator import FaultKind
 from hub.store import reading
 from hub.store.reading import DocumentFilter
 from schemas import waits
-from schemas.commands import PostingFailed, Release
+from schemas.commands import Cancel, PostingFailed, PostingSucceeded, Release
 from schemas.dates import utc_now
-from schemas.documents import Document, Kind, Method, State
+from schemas.documents import Document, Kind, Method, Payment, State
 from schemas.events import DocumentEvent
-from schemas.ids import command_id
+from schemas.ids import command_id, document_id
+from schemas.master import Account, Product
 from tests.connectors.conftest import until
+from tests.connectors.hesabgar.test_branch import enter
+from tests.connectors.hesabgar.test_importing import SINCE, UNTIL
 from tests.connectors.hesabgar.world import PRODUCT, World, spec_of
 from tests.connectors.hesabgar.world import request as document_request
 from tests.connectors.recorder import Recorder
@@ -82,6 +86,31 @@ async def test_every_kind_is_posted_and_a_return_finds_its_sale(world: World) ->
     assert len(world.outcomes()) == len(KINDS) + 1
 
 
+async def test_a_return_of_a_sale_the_hub_never_saw_is_posted_without_it(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        back = await world.send(Kind.SALES_RETURN, original_date=utc_now().date())
+        await world.comes_to(back, State.POSTED)
+
+
+async def test_a_return_of_an_imported_sale_is_posted_against_it(world: World) -> None:
+    sale = enter(world.sim, "sale", quantity=2)
+    enter(world.sim, "of the same number in another year")
+    world.sim.run("UPDATE dbo.STK_Doc SET FiscalYear = 1404, DocNo = 1 WHERE DocNo = 2")
+    async with world.connector():
+        connector = world.by_hand()
+        await Import(connector.context, connector.client, Kind.SALES_INVOICE, SINCE, UNTIL).run()
+        connector.client.close()
+        await world.has_stock(44)
+        await world.comes_to(document_id("main-history", sale), State.POSTED)
+        back = await world.send(Kind.SALES_RETURN, original=str(document_id("main-history", sale)), quantity=2)
+        await world.comes_to(back, State.POSTED)
+    [(year, number)] = world.sim.query(
+        "SELECT o.FiscalYear, o.DocNo FROM dbo.STK_Doc AS d INNER JOIN dbo.STK_Doc AS o ON o.DocID = d.OriginalID"
+    )
+    assert sale == f"{year}/sales_invoice/{number}"
+
+
 async def test_only_the_configured_kinds_and_sources_are_posted(world: World) -> None:
     async with world.connector(post=(Kind.SALES_INVOICE,), post_sources=("shop",), skip_sources=("other",)):
         await knows_the_company(world)
@@ -101,17 +130,18 @@ async def test_what_a_policy_keeps_from_the_books_is_posted_once_it_is_released_
         waiting = await world.comes_to(await world.send(source="by hand"), State.CLEARED)
         other = await world.send()
         await posted_once(world, [other])
-        await world.publish(release(waiting))
+        await world.publish(on(Release, waiting))
         await posted_once(world, [other, waiting.id])
         history = await reading.history(world.around.store, waiting.id)
         assert [event.command for event in history] == ["submit", "release", "posting_started", "posting_succeeded"]
         assert (await world.comes_to(never, State.CLEARED)).posting is None
 
 
-def release(document: Document) -> Release:
+def on(kind: type[Release] | type[Cancel], document: Document) -> Release | Cancel:
+    """A person's command on a document."""
     now = utc_now()
-    return Release(
-        command_id=command_id(document.id, "release", 1),
+    return kind(
+        command_id=command_id(document.id, kind.__name__, 1),
         document_id=document.id,
         source=document.source,
         source_id=document.source_id,
@@ -211,6 +241,66 @@ async def test_one_the_server_fails_on_each_time_is_failed_and_holds_up_no_other
     assert sorted(external_id for external_id, _ in world.outcomes()) == sorted(map(str, others))
 
 
+async def test_what_the_server_can_do_for_nobody_is_counted_against_no_document(world: World) -> None:
+    async with world.connector(tries=2):
+        await knows_the_company(world)
+        fault = world.sim.fault(
+            FaultKind.ERROR, on="post_document", number=9_002, message="The log is full", times=1_000
+        )
+        identities = [await world.send() for _ in range(2)]
+        await until(lambda: fault.struck > 4)
+        for identity in identities:
+            assert (await world.comes_to(identity, State.POSTING)).posting is None
+        [kept] = (await world.context().records.get(waits.BUCKET, [waits.KEY])).values()
+        assert "The log is full" in kept.decode()
+        world.sim.clear_faults()
+        await posted_once(world, identities)
+
+
+async def test_what_is_new_is_made_before_its_document_though_the_hubs_own_database_is_away_at_first(
+    world: World,
+) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+        await world.publish_master(Product("19990010", "نصب", stocked=False), Account("219990010", "تازه"))
+        await world.knows("219990010")
+        await until(lambda: world.context().lookup.products(["19990010"]))
+        identity = await world.send(account="219990010", product="19990010", payment=Payment.CASH)
+        await world.comes_to(identity, State.CLEARED)
+    [*_, cleared] = await reading.history(world.around.store, identity)
+    event = msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1)
+    recorder = Recorder()
+    around = world.context()
+    context = dataclasses.replace(around, publisher=recorder, events=Again(event), lookup=AwayAtFirst(around.lookup))  # type: ignore[arg-type]
+    connector = Connector(spec_of(world.sim, send_new=True, new_accounts="110101", tries=1), context)
+    posting = asyncio.create_task(connector.poster.run())
+    await until(lambda: len(recorder.published) == 1)
+    posting.cancel()
+    await asyncio.gather(posting, return_exceptions=True)
+    connector.client.close()
+    assert [type(command) for command in recorder.published] == [PostingSucceeded]
+
+
+class AwayAtFirst:
+    """What the hub knows, which can't be asked the first two times."""
+
+    def __init__(self, there: Lookup) -> None:
+        self._there = there
+        self._away = 2
+
+    async def accounts(self, codes: Collection[str]) -> dict[str, Account]:
+        self._away -= 1
+        if self._away >= 0:
+            raise Retryable("the database is away")
+        return await self._there.accounts(codes)
+
+    async def products(self, codes: Collection[str]) -> dict[str, Product]:
+        return await self._there.products(codes)
+
+    async def documents(self, ids: Collection[UUID]) -> dict[UUID, Document]:
+        return await self._there.documents(ids)
+
+
 async def test_without_the_right_to_post_documents_wait_and_reading_goes_on(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,7 +308,7 @@ async def test_without_the_right_to_post_documents_wait_and_reading_goes_on(
         await knows_the_company(world)
         world.sim.run("REVOKE EXECUTE ON OBJECT::hub.post_document FROM hub_writer")
         identities = [await world.send() for _ in range(2)]
-        await until(lambda: any("the right to post" in message for message in caplog.messages))
+        await until(lambda: any(message.startswith("posting to") for message in caplog.messages))
         await world.books_say(PRODUCT, 30)
         await world.has_stock(30, 2)
         assert not any(message.startswith("Hesabgar at") for message in caplog.messages)
@@ -226,7 +316,8 @@ async def test_without_the_right_to_post_documents_wait_and_reading_goes_on(
         await posted_once(world, identities)
 
 
-async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(world: World) -> None:
+@pytest.mark.parametrize("breaks", [False, True], ids=["answered", "the connection breaks"])
+async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(world: World, breaks: bool) -> None:
     async with world.connector(post=()):
         await knows_the_company(world)
         identity = await world.send_request(document_request("twice", revision=1))
@@ -236,6 +327,8 @@ async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(
         "@revision = 7, @expense_account = N'610001', @warehouse = N'01', @lines = N'<lines><line number=\"1\" "
         f'product="{PRODUCT}" quantity="1"/></lines>\''
     )
+    if breaks:
+        world.sim.fault(FaultKind.DROP, on="post_document")
     async with world.connector():
         failed = await world.comes_to(identity, State.POST_FAILED)
         assert failed.posting is not None
@@ -248,6 +341,7 @@ class Again:
 
     def __init__(self, event: DocumentEvent) -> None:
         self._events = [event]
+        self.done: list[DocumentEvent] = []
 
     @asynccontextmanager
     async def documents(self, _purpose: str, _wanted: Wanted, *, window: int = 1_000) -> AsyncIterator["Again"]:
@@ -259,8 +353,8 @@ class Again:
             await asyncio.sleep(seconds)
         return events
 
-    async def ack(self, _messages: Sequence[DocumentEvent]) -> None:
-        pass
+    async def ack(self, messages: Sequence[DocumentEvent]) -> None:
+        self.done += messages
 
 
 async def test_a_refusal_that_comes_again_before_it_is_decided_is_told_again_and_not_asked_again(world: World) -> None:
@@ -284,6 +378,25 @@ async def test_a_refusal_that_comes_again_before_it_is_decided_is_told_again_and
     assert isinstance(told, PostingFailed)
     assert again == told
     assert (fault.times, world.outcomes()) == (0, [])
+
+
+async def test_what_is_told_again_after_its_end_is_not_posted(world: World) -> None:
+    """As when commands are replayed: the books, asked again, would take a document that was cancelled meanwhile."""
+    async with world.connector():
+        await knows_the_company(world)
+        world.sim.fault(FaultKind.ERROR, on="post_document", number=50_104, message="too little")
+        failed = await world.comes_to(await world.send(), State.POST_FAILED)
+        await world.publish(on(Cancel, failed))
+        await world.comes_to(failed.id, State.CANCELLED)
+    [event] = [each for each in await reading.history(world.around.store, failed.id) if each.type == POSTING]
+    again = Again(event)
+    connector = Connector(spec_of(world.sim), dataclasses.replace(world.context(), events=again))  # type: ignore[arg-type]
+    posting = asyncio.create_task(connector.poster.run())
+    await until(lambda: again.done == [event])
+    posting.cancel()
+    await asyncio.gather(posting, return_exceptions=True)
+    connector.client.close()
+    assert world.outcomes() == []
 
 
 async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(world: World) -> None:
@@ -313,6 +426,22 @@ async def test_a_changed_build_stops_posting_and_not_reading_until_it_is_accepte
         assert len(world.outcomes()) == 1
         await world.books_say(PRODUCT, 30)
         await world.has_stock(30, 1)
+        await accept(world)
+        await posted_once(world, [first, second])
+
+
+async def test_what_fails_because_of_an_update_waits_for_the_build_to_be_accepted(world: World) -> None:
+    async with world.connector():
+        await knows_the_company(world)
+        await posted_once(world, [first := await world.send()])
+        world.sim.change_build("Cyberacc 15.0")
+        fault = world.sim.fault(
+            FaultKind.ERROR, on="post_document", number=207, message="Invalid column name", times=1_000
+        )
+        second = await world.send()
+        await until(lambda: fault.struck > 0)
+        await until(lambda: waits_since(world, second))
+        world.sim.clear_faults()
         await accept(world)
         await posted_once(world, [first, second])
 
