@@ -481,7 +481,7 @@ async def test_a_release_of_nothing_is_told(hub: Hub, store: Store, bus: Kafka) 
         code, _, err = await hub("release", *words)
         assert (code, err.startswith("Name documents, or a source with --source")) == (2, True)
     code, _, err = await hub("release", "R1")
-    assert (code, err.splitlines()[0]) == (1, "There is no document R1; nothing was released.")
+    assert (code, err.splitlines()[0]) == (1, "There is no document R1; nothing was done.")
 
 
 async def test_health_judges_by_workers_and_servers(hub: Hub, store: Store) -> None:

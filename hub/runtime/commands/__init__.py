@@ -89,6 +89,13 @@ _ALSO: Final = argument(
     type=Path,
     metavar="FILE",
 )
+_TIMEOUT = argument(
+    "--timeout",
+    help="seconds the decisions are waited for (default: 30)",
+    type=float,
+    default=30.0,
+    metavar="SECONDS",
+)
 _DATA = argument("--data", help="the directory for data and logs (default: PEYVAND_DATA, else var)", metavar="DIR")
 
 RUN: Final = Group(
@@ -309,13 +316,7 @@ REPAIR: Final = Group(
                 ),
                 argument("--source", help="instead: all that wait of this source", metavar="SOURCE"),
                 argument("--note", help="to be kept with each", default="", metavar="TEXT"),
-                argument(
-                    "--timeout",
-                    help="seconds the decisions are waited for (default: 30)",
-                    type=float,
-                    default=30.0,
-                    metavar="SECONDS",
-                ),
+                _TIMEOUT,
             ),
             examples=("hub release shop/INV-1001", "hub release --source shop --note 'بار رفت'"),
             details='For sources with posting = "manual" in their policy. Exit code 0 if all are released, else 1.',
@@ -530,6 +531,26 @@ HESABGAR: Final = Group(
             ),
             examples=("hub hesabgar post --dry-run main shop/INV-1001",),
             details="Without --books Hesabgar isn't connected to at all.",
+        ),
+        Command(
+            "hesabgar post-again",
+            "Ask Hesabgar again for documents it refused, as they are",
+            "ثبت دوبارهٔ سندهایی که حسابگر نپذیرفته بود",
+            f"{_HERE}.hesabgar:post_again",
+            arguments=(
+                _THE_INSTANCE,
+                argument(
+                    "document",
+                    help="their ids, or source/own-id, or own ids alone",
+                    nargs="*",
+                    metavar="DOCUMENT",
+                ),
+                argument("--refused", help="instead: all that stand at post_failed", action="store_true"),
+                _TIMEOUT,
+            ),
+            examples=("hub hesabgar post-again main shop/INV-1001", "hub hesabgar post-again main --refused"),
+            details="For when what was wrong is mended in Hesabgar or in the configuration, the document being right. "
+            "What comes of it is in hub show.",
         ),
         Command(
             "hesabgar refresh",

@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from rich.console import Console
@@ -23,6 +24,7 @@ from connectors.hesabgar.client import Client
 from connectors.hesabgar.spec import Role, Spec
 from hub.runtime import servers
 from hub.runtime.commands.books import KIND, chosen
+from hub.runtime.commands.releasing import by_name, command, decided_in_time, every, opened_producer, show_decided
 from hub.runtime.commands.show import candidates
 from hub.runtime.config import Config
 from hub.runtime.connect import Instance, StoreCursors, configured
@@ -31,7 +33,10 @@ from hub.runtime.failures import Failure
 from hub.runtime.redaction import redact
 from hub.store import reading
 from hub.store.errors import StoreError
-from schemas.documents import Document
+from hub.store.reading import DocumentFilter
+from schemas.commands import PostingStarted
+from schemas.documents import Document, State
+from schemas.events import DocumentEvent
 from schemas.secret import Secret
 from schemas.text import group
 
@@ -276,6 +281,38 @@ def _shown(name: str, value: object) -> str:
     if value is None:
         return ""
     return group(int(value)) if name in _RIALS and isinstance(value, int) else str(value)
+
+
+# --- post-again
+
+
+def post_again(config: Config, args: Namespace) -> int:
+    """0 if every document is handed to the books again, 1 if the rules refuse any or no worker decides in time."""
+    _, spec = _instance(config, args.instance)
+    if bool(args.document) == args.refused:
+        raise Failure("Name documents, or say --refused for all that the books refused.", code=2)
+    documents, decided = asyncio.run(_post_again(config, spec, args))
+    if not documents:
+        show(screen(), "There is no document that these books refused.")
+        return 0
+    return show_decided(documents, decided)
+
+
+async def _post_again(
+    config: Config, spec: Spec, args: Namespace
+) -> tuple[list[Document], Mapping[UUID, DocumentEvent]]:
+    async with servers.opened_store(config) as store, opened_producer(config) as producer:
+        if args.refused:
+            found = await every(store, DocumentFilter(state=State.POST_FAILED))
+            documents = [each for each in found if spec.posts(each.kind, each.source)]
+        else:
+            documents = await by_name(store, args.document)
+        for each in documents:
+            if each.state is not State.POST_FAILED or not spec.posts(each.kind, each.source):
+                name = f"{each.source}/{each.source_id}"
+                raise Failure(f"These books refused no {name}; nothing was done.", f"hub show {name} tells more.")
+        commands = [await command(PostingStarted, "hub hesabgar post-again", store, each) for each in documents]
+        return documents, await decided_in_time(store, producer, commands, args.timeout)
 
 
 # --- simulate

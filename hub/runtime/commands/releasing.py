@@ -1,10 +1,12 @@
-"""``hub release``: the books get documents that their policy keeps until someone says so."""
+"""``hub release``: the books get documents that their policy keeps until someone says so. And what a command on several
+documents needs besides."""
 
 import asyncio
 import getpass
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 from uuid import UUID
 
 from rich.console import RenderableType
@@ -19,13 +21,15 @@ from hub.store import reading
 from hub.store.pool import Store
 from hub.store.reading import DocumentFilter
 from schemas import codec, ids, topics
-from schemas.commands import Release
+from schemas.commands import PostingStarted, Release
 from schemas.dates import utc_now
 from schemas.documents import Document, PostingPolicy, State
 from schemas.events import COMMAND_REFUSED, DocumentEvent
 
 _LOOK_SECONDS = 0.1
 _PAGE = 1_000
+
+_Command = TypeVar("_Command", Release, PostingStarted)
 
 
 def release(config: Config, args: Namespace) -> int:
@@ -36,6 +40,11 @@ def release(config: Config, args: Namespace) -> int:
     if not documents:
         show(screen(), f"No document of {args.source} waits to be released.")
         return 0
+    return show_decided(documents, decided)
+
+
+def show_decided(documents: Sequence[Document], decided: Mapping[UUID, DocumentEvent]) -> int:
+    """A line for each document. 0 if none was refused or is still undecided, else 1."""
     console = screen()
     show(console, table(console, ("", "", "", ""), [_row(each, decided.get(each.id)) for each in documents]))
     good = [event for event in decided.values() if event.type != COMMAND_REFUSED]
@@ -52,17 +61,15 @@ def _row(document: Document, event: DocumentEvent | None) -> tuple[RenderableTyp
 
 async def _release(config: Config, args: Namespace) -> tuple[list[Document], Mapping[UUID, DocumentEvent]]:
     """The documents, and what was decided about each, by its id, as far as it was within ``args.timeout`` seconds."""
-    async with servers.opened_store(config) as store, _producer(config) as producer:
-        documents = await (_waiting(store, args.source) if args.source else _named(store, args.document))
-        commands = [await _command(store, document, args.note) for document in documents]
-        await producer.publish(
-            [Outgoing(topics.COMMANDS, str(each.document_id).encode(), codec.encode(each)) for each in commands]
-        )
-        return documents, await _decided(store, commands, args.timeout)
+    async with servers.opened_store(config) as store, opened_producer(config) as producer:
+        documents = await (_waiting(store, args.source) if args.source else by_name(store, args.document))
+        commands = [await command(Release, "hub release", store, document, args.note) for document in documents]
+        return documents, await decided_in_time(store, producer, commands, args.timeout)
 
 
 @asynccontextmanager
-async def _producer(config: Config) -> AsyncIterator[Producer]:
+async def opened_producer(config: Config) -> AsyncIterator[Producer]:
+    """A producer to the configured Kafka."""
     producer = Producer(servers.kafka(config))
     try:
         yield producer
@@ -70,56 +77,66 @@ async def _producer(config: Config) -> AsyncIterator[Producer]:
         await producer.stop()
 
 
-async def _named(store: Store, names: Iterable[str]) -> list[Document]:
+async def by_name(store: Store, names: Iterable[str]) -> list[Document]:
+    """The documents that are named. Raises Failure."""
     found: dict[UUID, Document] = {}
     for name in names:
         known = [await reading.document(store, each) for each in await candidates(store, name)]
         document = next((each for each in known if each is not None), None)
         if document is None:
-            raise Failure(
-                f"There is no document {name}; nothing was released.", "Name it by its id or as source/own-id."
-            )
+            raise Failure(f"There is no document {name}; nothing was done.", "Name it by its id or as source/own-id.")
         found[document.id] = document
     return list(found.values())
 
 
 async def _waiting(store: Store, source: str) -> list[Document]:
     """The documents of a source that wait to be released, the oldest first."""
-    wanted = DocumentFilter(source=source, state=State.CLEARED)
+    found = await every(store, DocumentFilter(source=source, state=State.CLEARED))
+    return [each for each in found if each.posting_policy is PostingPolicy.MANUAL and not each.may_be_posted]
+
+
+async def every(store: Store, wanted: DocumentFilter) -> list[Document]:
+    """All documents that are wanted, the oldest first."""
     found: list[Document] = []
     while True:
         page = await reading.documents(store, wanted, _PAGE)
-        found += [each for each in page if each.posting_policy is PostingPolicy.MANUAL and not each.may_be_posted]
+        found += page
         if len(page) < _PAGE:
             return found[::-1]
         wanted = wanted._replace(after=(page[-1].received_at, page[-1].id))
 
 
-async def _command(store: Store, document: Document, note: str) -> Release:
+async def command(kind: type[_Command], said: str, store: Store, document: Document, note: str = "") -> _Command:
     """As the API derives it: said twice before it is decided it is one command, and what was refused may be retried."""
     refusals = sum(event.type == COMMAND_REFUSED for event in await reading.history(store, document.id))
     now = utc_now()
-    return Release(
-        command_id=ids.command_id(document.id, "release", f"{document.step}/{refusals}"),
+    return kind(
+        command_id=ids.command_id(document.id, str(kind.__struct_config__.tag), f"{document.step}/{refusals}"),
         document_id=document.id,
         source=document.source,
         source_id=document.source_id,
         revision=document.revision,
         occurred_at=now,
         recorded_at=now,
-        actor=_person(),
+        actor=_person(said),
         note=note,
     )
 
 
-def _person() -> str:
+def _person(said: str) -> str:
     try:
-        return f"{getpass.getuser()} (hub release)"
+        return f"{getpass.getuser()} ({said})"
     except (OSError, KeyError):  # a container's user without a name
-        return "hub release"
+        return said
 
 
-async def _decided(store: Store, commands: Sequence[Release], seconds: float) -> dict[UUID, DocumentEvent]:
+async def decided_in_time(
+    store: Store, producer: Producer, commands: Sequence[_Command], seconds: float
+) -> dict[UUID, DocumentEvent]:
+    """Publish commands; what was decided of each document within so many seconds."""
+    await producer.publish(
+        [Outgoing(topics.COMMANDS, str(each.document_id).encode(), codec.encode(each)) for each in commands]
+    )
     wanted = {command.command_id: command.document_id for command in commands}
     found: dict[UUID, DocumentEvent] = {}
     try:

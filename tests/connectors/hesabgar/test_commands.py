@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.hesabgar.simulator import FaultKind
 from schemas.documents import State
 from schemas.ids import document_id
 from schemas.master import Account, Finance
@@ -65,6 +66,27 @@ async def test_last_periods_invoices_are_brought_in_and_counted(world: World, va
     again = await asyncio.to_thread(run_hub, *words, **variables)
     assert again.returncode == 0
     assert "3 posted" in again.stdout
+
+
+async def test_what_was_refused_is_posted_again_once_the_books_are_mended(
+    world: World, variables: dict[str, str]
+) -> None:
+    post_again = ("hesabgar", "post-again", "books")
+    async with world.connector("books"):
+        await world.has_stock(47)
+        world.sim.fault(FaultKind.ERROR, on="post_document", number=50_105, message="The period is closed", times=2)
+        identities = [await world.send() for _ in range(2)]
+        for identity in identities:
+            await world.comes_to(identity, State.POST_FAILED)
+        done = await asyncio.to_thread(run_hub, *post_again, "--refused", **variables)
+        assert (done.returncode, done.stdout.count("ok")) == (0, 2), done.stderr
+        for identity in identities:
+            await world.comes_to(identity, State.POSTED)
+    assert len(world.outcomes()) == 2
+    done = await asyncio.to_thread(run_hub, *post_again, str(identities[0]), **variables)
+    assert (done.returncode, "These books refused no shop/D-1" in done.stderr) == (1, True)
+    done = await asyncio.to_thread(run_hub, *post_again, "--refused", **variables)
+    assert (done.returncode, done.stdout) == (0, "There is no document that these books refused.\n")
 
 
 @pytest.mark.parametrize(
