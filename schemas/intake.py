@@ -427,6 +427,8 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         cost_centre=partial(_master_code, "cost_centre"),
         group=partial(_master_code, "group"),
         emails=_emails,
+        ledger=partial(_master_code, "ledger"),
+        detail_group=partial(_master_code, "detail_group"),
     ),
     Product: _Shape.of(
         Product,

@@ -19,6 +19,10 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     cost_centre: str | None = None
     group: str | None = None
     emails: tuple[str, ...] = ()
+    ledger: str | None = None
+    """The subsidiary ledger (moin) the account is of."""
+    detail_group: str | None = None
+    """The detail (tafsili) group."""
 
 
 class Product(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -59,6 +59,8 @@ HEADINGS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "cost_centre": ("مرکز هزینه",),
         "group": ("گروه",),
         "emails": ("ایمیل", "رایانامه"),
+        "ledger": ("حساب معین", "معین"),
+        "detail_group": ("گروه تفصیلی",),
     },
     "products": {
         "code": ("کد کالا", "کد"),

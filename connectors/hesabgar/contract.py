@@ -66,6 +66,8 @@ ACCOUNTS: Final = View(
         "code": "code",
         "name": "name",
         "group_code": "group",
+        "ledger_code": "ledger",
+        "detail_group": "detail_group",
         "vat_exempt": "vat_exempt",
         "active": "active",
         "phones": "phones",

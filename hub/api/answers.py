@@ -119,6 +119,8 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     group: str | None
     credit: CreditSum
     emails: tuple[str, ...] = ()
+    ledger: str | None = None
+    detail_group: str | None = None
 
 
 class StockItem(msgspec.Struct, frozen=True):

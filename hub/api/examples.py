@@ -170,8 +170,11 @@ ACCOUNT: Final[dict[str, Any]] = {
     "phones": ["02188776655"],
     "city": "تهران",
     "cost_centre": None,
-    "group": None,
+    "group": "21",
     "credit": _CREDIT,
+    "emails": [],
+    "ledger": "110101",
+    "detail_group": None,
 }
 STOCK: Final[dict[str, Any]] = {
     "items": [

@@ -66,6 +66,8 @@ async def account(call: Call) -> web.Response:
             group=found.group,
             credit=credit_sum(snapshot.accounts[code]),
             emails=found.emails,
+            ledger=found.ledger,
+            detail_group=found.detail_group,
         )
     )
 

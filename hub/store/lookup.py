@@ -17,7 +17,9 @@ from schemas.master import Account, Product
 
 _PLACE: Final = re.compile(r"([0-9a-f-]{36})/(\d+)/(.*)", re.DOTALL)
 
-_ACCOUNT: Final = "code, name, vat_exempt, active, phones, city, cost_centre, account_group, emails"
+_ACCOUNT: Final = (
+    "code, name, vat_exempt, active, phones, city, cost_centre, account_group, emails, ledger, detail_group"
+)
 _PRODUCT: Final = (
     "code, name, unit, price, vat_exempt, vat_percent, duty_percent, stocked, active, product_group, second_unit, "
     "barcode"
@@ -55,7 +57,9 @@ class Changed(NamedTuple):
 
 
 def _account(row: Any) -> Account:
-    return Account(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], row[7], tuple(row[8]))
+    return Account(
+        row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6], row[7], tuple(row[8]), row[9], row[10]
+    )
 
 
 def _product(row: Any) -> Product:

@@ -16,12 +16,14 @@ from schemas.ledger import StockKey
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
 
 _ACCOUNTS = """
-insert into accounts (code, defined, name, vat_exempt, active, phones, city, cost_centre, account_group, emails)
-values ($1, true, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into accounts (code, defined, name, vat_exempt, active, phones, city, cost_centre, account_group, emails,
+                      ledger, detail_group)
+values ($1, true, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict (code) do update set
     defined = true, name = excluded.name, vat_exempt = excluded.vat_exempt, active = excluded.active,
     phones = excluded.phones, city = excluded.city, cost_centre = excluded.cost_centre,
-    account_group = excluded.account_group, emails = excluded.emails
+    account_group = excluded.account_group, emails = excluded.emails, ledger = excluded.ledger,
+    detail_group = excluded.detail_group
 """
 
 _PRODUCTS = """
@@ -113,7 +115,7 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
             case Account():
                 accounts[record.code] = (
                     record.code, record.name, record.vat_exempt, record.active, list(record.phones), record.city,
-                    record.cost_centre, record.group, list(record.emails),
+                    record.cost_centre, record.group, list(record.emails), record.ledger, record.detail_group,
                 )  # fmt: skip
             case Product():
                 products[record.code] = (

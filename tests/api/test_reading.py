@@ -173,8 +173,9 @@ async def test_an_account_known_only_by_its_standing_is_not_there(idle_shop: Sho
 
 
 async def test_an_accounts_code_in_another_spelling(idle_shop: Shop) -> None:
-    await master.apply(idle_shop.hub.store, [Account("کاشانی12", "کاشانی")])
-    assert (await idle_shop.client.get("/v1/accounts/كاشاني۱۲")).body["name"] == "کاشانی"
+    await master.apply(idle_shop.hub.store, [Account("کاشانی12", "کاشانی", ledger="1101", detail_group="T1")])
+    found = (await idle_shop.client.get("/v1/accounts/كاشاني۱۲")).body
+    assert (found["name"], found["ledger"], found["detail_group"]) == ("کاشانی", "1101", "T1")
 
 
 async def test_me_is_the_key(hub: Hub, api: Served) -> None:

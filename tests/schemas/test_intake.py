@@ -232,6 +232,10 @@ MOMENT = dt.datetime(2024, 3, 20, 11, 34, tzinfo=dt.UTC)
             Account("1", "ن", vat_exempt=True, phones=("0912",), emails=("a@b.ir",), city="کرج", group="عمده"),
         ),
         (
+            {"code": "1", "name": "ن", "ledger": "۱۱۰۱", "detail_group": "T۱"},
+            Account("1", "ن", ledger="1101", detail_group="T1"),
+        ),
+        (
             {
                 "code": "P۱",
                 "name": "رم",

@@ -40,7 +40,9 @@ async def what_there_is(store: Store, kind: str, place: str, limit: int) -> tupl
 
 
 async def test_accounts_are_found_by_the_last_ten_digits_of_a_phone_and_by_e_mail(store: Store) -> None:
-    first = Account("1", "الف", phones=("0912 345 67 89",), emails=("Someone@Example.com",))
+    first = Account(
+        "1", "الف", phones=("0912 345 67 89",), emails=("Someone@Example.com",), ledger="1101", detail_group="T1"
+    )
     second = Account("2", "ب", phones=("۰۹۱۲۳۴۵۶۷۸۹", "021-88"))
     await master.apply(store, [first, second, Account("3", "پ", phones=("",), emails=("",))])
     assert await lookup.accounts_of(store, ["+989123456789"], []) == [first, second]

@@ -83,7 +83,7 @@ async def test_an_account_and_a_warehouse_are_kept_field_by_field(store: Store) 
     await master.apply(
         store,
         [
-            Account("A", "الف", True, False, ("021", "0912"), "تهران", "CC", "G"),
+            Account("A", "الف", True, False, ("021", "0912"), "تهران", "CC", "G", ledger="1101", detail_group="T1"),
             Warehouse("W", "انبار", active=False),
         ],
     )
@@ -92,6 +92,7 @@ async def test_an_account_and_a_warehouse_are_kept_field_by_field(store: Store) 
         "defined": True, "name": "الف", "vat_exempt": True, "active": False, "phones": ["021", "0912"],
     }  # fmt: skip
     assert (account["city"], account["cost_centre"], account["account_group"]) == ("تهران", "CC", "G")
+    assert (account["ledger"], account["detail_group"]) == ("1101", "T1")
     assert await row(store, "warehouses", "W") == {"code": "W", "name": "انبار", "active": False}
     await master.apply(store, [Account("A", "ب"), Warehouse("W", "دیگر")])
     account = await row(store, "accounts", "A")

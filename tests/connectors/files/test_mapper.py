@@ -130,6 +130,13 @@ def test_a_heading_for_every_field_and_every_field_has_a_heading() -> None:
         assert set(words.HEADINGS[kind]) == set(struct.__struct_fields__)
 
 
+def test_the_readme_tells_each_heading() -> None:
+    readme = Path(connector.__file__).with_name("README.md").read_text("utf-8")
+    for kind, headings in words.HEADINGS.items():
+        for field, names in headings.items():
+            assert f"| {kind} | `{field}` | {'، '.join(names)} |" in readme
+
+
 @pytest.mark.parametrize("kind", words.HEADINGS)
 def test_no_heading_means_two_fields(kind: str) -> None:
     names = [words.spelling(name) for field, names in words.HEADINGS[kind].items() for name in (field, *names)]

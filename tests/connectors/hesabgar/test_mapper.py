@@ -1,6 +1,7 @@
 """What is said of the books' rows and documents, and what the books are told: pure, so told in rows."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -69,6 +70,18 @@ def test_a_percent_of_five_places_is_understood() -> None:
 def test_what_makes_no_sense_is_told_by_field(view: contract.View, values: dict[str, Any], says: str) -> None:
     with pytest.raises(UnknownPayload, match=says):
         mapper.record(view, row(view, **values), AS_OF)
+
+
+def test_a_new_account_is_made_under_its_own_ledger_and_group_or_the_configured_ones() -> None:
+    spec = msgspec.structs.replace(SPEC, new_accounts="110101", new_account_group="T0")
+
+    def under(account: Account) -> tuple[object, object]:
+        batch, values = mapper.send_account(account, spec)
+        sent = dict(zip(re.findall(r"@(\w+) = %s", batch), values, strict=True))
+        return sent["ledger_code"], sent["detail_group"]
+
+    assert under(Account("1", "ن")) == ("110101", "T0")
+    assert under(Account("1", "ن", ledger="110102", detail_group="T1")) == ("110102", "T1")
 
 
 def test_what_vanished_is_switched_off_or_empty() -> None:

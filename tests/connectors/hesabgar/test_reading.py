@@ -64,6 +64,9 @@ async def test_the_books_arabic_letters_are_told_as_persian_ones(world: World) -
     connector.client.close()
     assert isinstance(account, Account)
     assert account.name == "شرکت امین گستر"
+    [under] = world.sim.query("SELECT ledger_code, detail_group FROM hub.accounts WHERE code = N'212010006'")
+    assert (account.ledger, account.detail_group) == under
+    assert account.ledger
     assert isinstance(finance, Finance)
     assert finance.balance == 132_634_996
 
