@@ -169,6 +169,11 @@ def test_it_comes_back_by_itself(name: str) -> None:
 
 
 @every_role
+def test_a_role_can_have_as_many_copies_as_wanted(name: str) -> None:
+    assert not {"container_name", "hostname"} & ROLES[name].keys()
+
+
+@every_role
 def test_a_role_starts_when_schema_and_topics_are_there(name: str) -> None:
     assert ROLES[name]["depends_on"] == {
         once: {"condition": "service_completed_successfully"} for once in ("migrate", "topics")

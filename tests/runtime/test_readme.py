@@ -1,28 +1,37 @@
 """What README.md and the pages for people say is so: commands, files, the snippet and the sample file."""
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from connectors.files.rows import form_of, rows
+from hub.rules.settings import RuleSettings
+from hub.runtime import check
 from hub.runtime.commands import commands
-from hub.runtime.config import variables
+from hub.runtime.config import connector_specs, load, variables
 from hub.runtime.help import UsageError, parser
 from tests.runtime.dev_helpers import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "operations.md", ROOT / "docs" / "connecting.md"]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("operations", "connecting", "hesabgar", "webhooks")),
+]
+CONNECTORS = sorted((ROOT / "connectors").glob("*/README.md"))
 README = PAGES[0].read_text(encoding="utf-8")
 OTHER_VARIABLES = {
     "PEYVAND_CONFIG",
     "PEYVAND_DATA",
     "PEYVAND_CACHE",
     "PEYVAND_MAVEN_REPOSITORY",
+    "PEYVAND_KEY",
 }
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page = pytest.mark.parametrize("page", [*PAGES, *CONNECTORS], ids=lambda page: f"{page.parent.name}/{page.name}")
 
 
 def hub_commands(text: str) -> set[str]:
@@ -52,8 +61,8 @@ def test_every_command_named_is_one_of_ours(page: Path) -> None:
 
 @every_page
 def test_every_file_linked_is_there(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
-    assert links
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert links or page in CONNECTORS
     for link in links:
         assert (page.parent / link).exists(), link
 
@@ -86,10 +95,43 @@ def test_the_sample_file_is_one_the_connector_takes() -> None:
 
 def test_the_make_targets_it_names_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for page in PAGES:
-        named = re.findall(r"(?:`|^ {4}|^\$ )make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
-        assert named
-        assert set(named) <= targets
+    named = {
+        page: re.findall(r"(?:`|^ {4}|^\$ )make ([a-z]+)", page.read_text(encoding="utf-8"), re.M) for page in PAGES
+    }
+    assert all(named[page] for page in PAGES[:3])
+    assert {target for page in PAGES for target in named[page]} <= targets
+
+
+CONFIGURATIONS = [
+    (page, block)
+    for page in (*PAGES, *CONNECTORS)
+    for block in re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    if "kiosk" not in block
+]
+
+
+@pytest.mark.parametrize(("page", "block"), CONFIGURATIONS, ids=lambda each: getattr(each, "name", ""))
+def test_every_configuration_shown_is_good(page: Path, block: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x", encoding="utf-8")
+    file = tmp_path / "hub.toml"
+    file.write_text(re.sub(r"/run/secrets/\w+", "secret", dedent(block)), encoding="utf-8")
+    kinds = check.connector_kinds()
+    config = load(file, {}, kinds)
+    assert connector_specs(config, kinds) or config.rule_settings() != RuleSettings()
+
+
+def test_the_figures_are_those_of_the_last_benchmarks() -> None:
+    found = json.loads((ROOT / "bench" / "results" / "latest.json").read_text(encoding="utf-8"))
+    books = json.loads((ROOT / "bench" / "results" / "hesabgar.json").read_text(encoding="utf-8"))
+    rates = ("documents", "two_workers_documents", "chain_without_faust_documents", "bare_documents")
+    figures = [f"| {found[f'{rate}_per_second']:,.0f} a second" for rate in rates]
+    figures += [f"reaches {found['ratio']:.2f} of it", f"median {found['decision_p50_ms']:.0f} ms"]
+    figures += [f"99 % within {found['decision_p99_ms']:.0f} ms"]
+    figures += [f"{found['intake_single_per_second']:,.0f} / {found['intake_batch_per_second']:,.0f} a second"]
+    figures += [f"{found['dev_cold_seconds']:.1f} s / {found['dev_warm_seconds']:.1f} s"]
+    figures += [f"{books['sync_seconds']:.1f} s", f"{books['vouchers_per_second']:.0f} invoices"]
+    figures += [f"{books['drain_seconds']:.0f} s"]
+    assert [figure for figure in figures if figure not in README] == []
 
 
 def test_this_file_would_find_a_command_that_is_not_there() -> None:
