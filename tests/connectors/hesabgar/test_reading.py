@@ -143,6 +143,33 @@ async def test_the_memory_is_closed_after_what_is_still_done_in_it_for_someone_c
     assert connector.reading._memory._open is None
 
 
+async def test_after_a_backup_is_restored_what_came_later_is_told_again_once_the_files_are_gone(world: World) -> None:
+    """As docs/operations.md has it; the files remember what the backup doesn't know."""
+    kept = ("cursors", "connector_records")
+    connector = world.by_hand()
+    await connector.reading.look()
+    async with world.around.store.connection() as connection:
+        backup = {table: await connection.fetch(f"select * from {table}") for table in kept}
+    world.sim.run("UPDATE dbo.STK_Kala SET Fi = 77 WHERE KalaID = 5")
+    await world.books_say(PRODUCT, 30)
+    await connector.reading.look()
+    connector.client.close()
+    await connector.reading.close()
+    async with world.around.store.connection() as connection:
+        for table, rows in backup.items():
+            await connection.execute(f"truncate {table}")
+            await connection.copy_records_to_table(table, records=[tuple(row) for row in rows])
+    shutil.rmtree(connector.context.data)
+    before = await world.around.master()
+    again = world.by_hand()
+    await again.reading.look()
+    again.client.close()
+    await again.reading.close()
+    told = list((Counter(await world.around.master()) - Counter(before)).elements())
+    assert [record.price for record in told if isinstance(record, Product)] == [77]
+    assert [(record.product, record.on_hand) for record in told if isinstance(record, Stock)] == [(PRODUCT, 30)]
+
+
 async def test_a_line_that_breaks_during_a_compare_goes_on_where_it_was(world: World) -> None:
     connector = world.by_hand(page_rows=10)
     whole = connector.reading.tell
