@@ -424,12 +424,10 @@ def test_a_connector_that_is_configured_wrongly_is_told_before_anything_starts(d
     assert not data.exists()
 
 
-def test_a_python_too_old_is_told_by_make(tmp_path: Path) -> None:
-    old = tmp_path / "python3.9"
-    old.write_text("#!/bin/sh\nexit 1\n")
-    old.chmod(0o755)
-    made = subprocess.run(
-        ["make", "run", f"PYTHON={old}", f"VENV={tmp_path}/venv"],
+def make_run(python: Path, venv: Path) -> subprocess.CompletedProcess[str]:
+    """``make run`` with a Python and an environment of a test's own."""
+    return subprocess.run(
+        ["make", "run", f"PYTHON={python}", f"VENV={venv}"],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -437,6 +435,25 @@ def test_a_python_too_old_is_told_by_make(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
+
+
+def script(path: Path, text: str) -> Path:
+    """A program of a few lines of shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_python_too_old_is_told_by_make(tmp_path: Path) -> None:
+    made = make_run(script(tmp_path / "python3.9", "exit 1"), tmp_path / "venv")
     assert made.returncode != 0
     assert "needs Python 3.11 or newer" in made.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_an_environment_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
+    """Interrupted before it had its pip: no later start would get any further."""
+    script(tmp_path / "venv" / "bin" / "python", "exit 1")
+    made = make_run(script(tmp_path / "python3", '[ "$1" = -c ] || { echo "$@"; exit 1; }'), tmp_path / "venv")
+    assert f"-m venv {tmp_path}/venv" in made.stdout
