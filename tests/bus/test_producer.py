@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from hub.bus import producer as producing
 from hub.bus.errors import TooLarge, Unavailable
 from hub.bus.producer import Outgoing, Producer
 from hub.bus.settings import Kafka
@@ -70,6 +71,24 @@ async def test_what_never_fits_is_told_and_the_producer_goes_on(settings: Kafka,
         await producer.publish([Outgoing(topics.EVENTS, b"k", b"x" * size, partition=0)])
     await producer.publish([Outgoing(topics.EVENTS, b"k", b"after", partition=0)])
     assert (await values(settings, topics.EVENTS, 0))[-1] == b"after"
+
+
+async def test_it_waits_for_all_copies_and_numbers_what_it_sends(
+    settings: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single node can't show the difference by what it does: of one copy, one is all."""
+    asked: dict[str, Any] = {}
+
+    class Watched(AIOKafkaProducer):
+        def __init__(self, **options: Any) -> None:
+            asked.update(options)
+            super().__init__(**options)
+
+    monkeypatch.setattr(producing, "AIOKafkaProducer", Watched)
+    producer = Producer(settings)
+    await producer.start()
+    await producer.stop()
+    assert (asked["acks"], asked["enable_idempotence"]) == ("all", True)
 
 
 async def test_a_cluster_that_is_away_is_unavailable() -> None:
