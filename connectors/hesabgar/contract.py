@@ -169,13 +169,25 @@ DOCUMENT: Final = (
 LINE: Final = ("line", "product", "warehouse", "attribute", "quantity", "unit_price", "discount", "vat", "duty")
 
 
-def entered(since: int, until: int, limit: int | None, where: str = "") -> str:
+def entered(since: int, until: int, limit: int | None) -> str:
     """Documents that people entered, by row version, which is their last column."""
     top = f"TOP ({limit}) " if limit else ""
-    more = f"AND {where} " if where else ""
     return (
         f"SELECT {top}{', '.join(DOCUMENT)}, row_version FROM hub.documents {COMMITTED} "  # noqa: S608
-        f"WHERE external_id IS NULL AND row_version >= {since} AND row_version < {until} {more}ORDER BY row_version"
+        f"WHERE external_id IS NULL AND row_version >= {since} AND row_version < {until} ORDER BY row_version"
+    )
+
+
+_OF_PERIOD: Final = "FROM hub.documents WHERE external_id IS NULL AND kind = %s AND date >= %s AND date <= %s"
+COUNT_OF_PERIOD: Final = f"SELECT COUNT(*), ISNULL(SUM(payable), 0) {_OF_PERIOD}"
+"""How many documents of a kind people entered from one day to another, and of how many rials."""
+
+
+def of_period(limit: int) -> str:
+    """The same documents by year and number, from behind a year and (twice the year) a number on."""
+    return (
+        f"SELECT TOP ({limit}) {', '.join(DOCUMENT)}, ISNULL(row_version, 0) {_OF_PERIOD} "
+        "AND (fiscal_year > %s OR fiscal_year = %s AND number > %s) ORDER BY fiscal_year, number"
     )
 
 

@@ -30,25 +30,29 @@ class Found(NamedTuple):
     horizon: int
 
 
-def changed(
-    link: Link, since: int, limit: int, where: str = "", parameters: Sequence[Any] = (), before: int | None = None
-) -> Found:
-    """Documents changed from row version ``since`` on, and up to ``before`` if it is given, at most about ``limit``;
-    ``where`` chooses among them."""
+def changed(link: Link, since: int, limit: int, before: int | None = None) -> Found:
+    """Documents changed from row version ``since`` on, and up to ``before`` if it is given, at most about ``limit``."""
     [(version, _)] = link.query(contract.HORIZON)
     horizon = int(version)
     if horizon < max(since, before or 0):
         return Found([], horizon, True, horizon)
     until = horizon if before is None else before
-    rows = link.query(contract.entered(since, until, limit, where), parameters)
+    rows = link.query(contract.entered(since, until, limit))
     if len(rows) < limit:
         return Found(_with_lines(link, rows), until, True, horizon)
     last = rows[-1][-1]
     rows = [row for row in rows if row[-1] < last]
     if not rows:
-        rows = link.query(contract.entered(last, last + 1, None, where), parameters)
+        rows = link.query(contract.entered(last, last + 1, None))
         last += 1
     return Found(_with_lines(link, rows), last, False, horizon)
+
+
+def of_period(link: Link, kind: str, since: str, until: str, after: tuple[int, str], limit: int) -> list[Entered]:
+    """Documents of a kind and of the days from ``since`` to ``until``, behind a year and number and in that order; they
+    need no row versions."""
+    year, number = after
+    return _with_lines(link, link.query(contract.of_period(limit), (kind, since, until, year, year, number)))
 
 
 def _with_lines(link: Link, rows: Sequence[Row]) -> list[Entered]:

@@ -6,14 +6,14 @@ end against the books.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 import msgspec
 
 from connectors.base import Context, Outage, UnknownPayload
-from connectors.hesabgar import entered, mapper
+from connectors.hesabgar import contract, entered, mapper
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.entered import Entered
 from schemas.commands import Submit
@@ -23,17 +23,13 @@ from schemas.documents import Kind
 IMPORTABLE: Final = (Kind.SALES_INVOICE, Kind.SALES_RETURN)
 AT_ONCE: Final = 500
 
-_WHERE: Final = "kind = %s AND date >= %s AND date <= %s"
-_COUNT: Final = (
-    "SELECT COUNT(*), ISNULL(SUM(payable), 0) FROM hub.documents WHERE external_id IS NULL AND "  # noqa: S608
-    + _WHERE
-)
-
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far an import is: the next row version, how many documents of how many rials came in, how many couldn't."""
+    """How far an import is: the last one's year and number, how many documents of how many rials came in, how many
+    couldn't."""
 
-    version: int = 0
+    year: int = 0
+    number: str = ""
     taken: int = 0
     payable: int = 0
     refused: int = 0
@@ -71,15 +67,15 @@ class Import:
         """Bring in what is missing; ``tell`` hears of every step. Raises ConnectorError but for outages."""
         progress = await self._progress()
         while not progress.done:
-            work = partial(
-                entered.changed, since=progress.version, limit=AT_ONCE, where=_WHERE, parameters=self._chosen
-            )
+            kind, since, until = self._chosen
+            after = progress.year, progress.number
+            work = partial(entered.of_period, kind=kind, since=since, until=until, after=after, limit=AT_ONCE)
             found = await self._books.waited_out(lambda: self._client.call(work))  # noqa: B023
             progress = await self._bring_in(progress, found)
             await self._context.cursors.set(self._cursor, msgspec.json.encode(progress).decode())
             if tell is not None:
                 tell(progress)
-        [(count, payable)] = await self._client.query(_COUNT, self._chosen)
+        [(count, payable)] = await self._client.query(contract.COUNT_OF_PERIOD, self._chosen)
         return Counted(progress.taken, progress.payable, progress.refused, int(count), int(payable))
 
     async def again(self) -> None:
@@ -90,29 +86,31 @@ class Import:
         kept = await self._context.cursors.get(self._cursor)
         return msgspec.json.decode(kept, type=Progress) if kept else Progress()
 
-    async def _bring_in(self, progress: Progress, found: entered.Found) -> Progress:
+    async def _bring_in(self, progress: Progress, found: Sequence[Entered]) -> Progress:
         commands: list[Submit] = []
         letters: list[DeadLetter] = []
         payable = progress.payable
         now = self._context.clock()
-        for each in found.documents:
+        for each in found:
             try:
                 wanted = mapper.request(each.document, each.lines)
             except UnknownPayload as error:
                 letters.append(letter(self._context, each, str(error)))
                 continue
             commands.append(mapper.history(each.document, wanted, self.source, self._context.name, now))
-            payable += int(each.document["payable"])
+            payable += int(each.document["payable"] or 0)
         if letters:
             await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
         if commands:
             await self._bus.waited_out(lambda: self._context.publisher.documents(commands))
+        last = found[-1].document if found else None
         return Progress(
-            version=found.next,
+            year=int(last["fiscal_year"]) if last else progress.year,
+            number=str(last["number"]) if last else progress.number,
             taken=progress.taken + len(commands),
             payable=payable,
             refused=progress.refused + len(letters),
-            done=found.complete,
+            done=len(found) < AT_ONCE,
         )
 
 

@@ -317,7 +317,7 @@ BEGIN
     INSERT INTO dbo.ACC_Account (AccCode, AccName, AccType, GroupID, TafsiliID, MoinID, CityID, CostID, Tel, Addr, MelliCode,
         EconomyCode, IsMoaf, IsLocked)
     SELECT @code, LEFT(i.name, 150), 1, g.GroupID, t.GroupID, m.MoinID, c.CityID, s.CostID, LEFT(i.phones, 30),
-        LEFT(i.address, 250), i.national_id, i.economic_code, i.vat_exempt, 0
+        LEFT(i.address, 250), i.national_id, i.economic_code, i.vat_exempt, CASE i.active WHEN 1 THEN 0 ELSE 1 END
     FROM hub.account_in AS i
     LEFT JOIN dbo.ACC_Group AS g ON g.GroupCode = i.group_code
     LEFT JOIN dbo.ACC_Group AS t ON t.GroupCode = i.detail_group
@@ -372,7 +372,7 @@ BEGIN
     INSERT INTO dbo.STK_Kala (KalaCode, KalaName, VahedID, Vahed2ID, Zarib, GroupID, Fi, Barcode, IsMoaf, Maliat, Avarez,
         IsKhadamat, IsActive)
     SELECT @code, LEFT(i.name, 150), @unit_id, @second_id, i.second_unit_ratio, g.GroupID, i.price, LEFT(i.barcode, 30),
-        i.vat_exempt, i.vat_percent, i.duty_percent, CASE i.stocked WHEN 1 THEN 0 ELSE 1 END, 1
+        i.vat_exempt, i.vat_percent, i.duty_percent, CASE i.stocked WHEN 1 THEN 0 ELSE 1 END, i.active
     FROM hub.product_in AS i
     LEFT JOIN dbo.STK_Group AS g ON g.GroupCode = i.group_code
     WHERE i.external_id = @external_id;

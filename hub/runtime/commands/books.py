@@ -24,16 +24,17 @@ from schemas import codec
 from schemas.dates import parse_date
 from schemas.documents import Kind
 from schemas.master import Master
-from schemas.text import group
+from schemas.text import code, group
 
 KIND = "hesabgar"
 
 
 def refresh(config: Config, args: Namespace) -> int:
     """Read one customer from the books now, and tell it."""
-    told = asyncio.run(_refresh(config, args.instance, args.account))
+    account = code(args.account)
+    told = asyncio.run(_refresh(config, args.instance, account))
     if not told:
-        raise Failure(f"The books have no account {args.account}.", "Is the code right?")
+        raise Failure(f"The books have no account {account}.", "Is the code right?")
     for record in told:
         show(screen(), codec.encode(record).decode())
     return 0

@@ -43,7 +43,7 @@ def variables(world: World, tmp_path: Path) -> dict[str, str]:
 
 
 async def test_one_customer_is_refreshed(world: World, variables: dict[str, str]) -> None:
-    done = await asyncio.to_thread(run_hub, "hesabgar", "refresh", "212010006", **variables)
+    done = await asyncio.to_thread(run_hub, "hesabgar", "refresh", "۲۱۲۰۱۰۰۰۶", **variables)
     assert done.returncode == 0, done.stderr
     assert "شرکت امین گستر" in done.stdout
     assert {type(record) for record in await world.around.master()} == {Account, Finance}

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from connectors.base import Retryable
-from connectors.hesabgar import importing
+from connectors.hesabgar import importing, sql
 from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.importing import Import, Progress
+from connectors.hesabgar.simulator import mapping_text
 from schemas.documents import Kind, State
 from schemas.ids import document_id
 from tests.connectors.hesabgar.test_branch import enter
@@ -46,6 +47,18 @@ async def test_everything_comes_in_as_posted_and_takes_nothing(
         assert document.posting is not None
         assert document.posting.number == own_id.rpartition("/")[2]
     await world.has_stock(33)
+
+
+async def test_documents_without_row_versions_come_in_too(
+    world: World, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 5)
+    for number in range(12):  # so that the tenth number comes before the second
+        enter(world.sim, f"s{number}")
+    text = mapping_text().replace('row_version = ["d.RowVer"]', "row_version = []")
+    world.sim.run(sql.views_script(sql.read_mapping(text)))
+    counted = await of(connector).run()
+    assert (counted.taken, counted.complete) == (12, True)
 
 
 async def test_a_return_finds_its_sale(world: World, connector: Connector) -> None:
