@@ -67,7 +67,7 @@ class Answers:
         elif document is None:
             return
         elif number is None:
-            if document.state is State.REJECTED:
+            if document.state is State.REJECTED and event.actor == self._context.name:
                 await self._return_rejected(event, document)
         else:
             if await self._is_news(number, document):

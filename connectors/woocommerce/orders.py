@@ -265,11 +265,12 @@ class Orders:
             kept = msgspec.structs.replace(kept, gone=False)
         fresh = kept.gone or not kept.revision
         generation = kept.generation + 1 if kept.gone and kept.revision else kept.generation
-        account = await self._account(order, kept)
-        known = Known(await self._products(order), account, kept.products)
+        known = Known(await self._products(order), "", kept.products)
         request = mapper.request(
             order, known, self._spec, generation=generation, revision=1 if fresh else kept.revision + 1
         )
+        # Only now: of an order that can't be taken in no account is made.
+        request = msgspec.structs.replace(request, account=await self._account(order, kept))
         if fresh or mapper.content(request) != kept.content:
             kept = msgspec.structs.replace(
                 kept,
@@ -288,7 +289,7 @@ class Orders:
             dismissed=None,
             products=kept.products or mapper.products(order, known),
             customer=mapper.customer_of(order),
-            account=account,
+            account=request.account or "",
         )
         await self._memory.keep(order.id, kept)
         return kept
@@ -427,7 +428,12 @@ class Orders:
     # --- what is known
 
     async def _products(self, order: Order | Refund) -> dict[str, str]:
-        wanted = mapper.skus(order)
+        return await self._known(mapper.skus(order))
+
+    async def _known(self, wanted: set[str]) -> dict[str, str]:
+        """The products of those of these SKUs that are known."""
+        if not wanted:
+            return {}
         mapped = await self._memory.mapped(wanted)
         codes = {mapped.get(sku, sku) for sku in wanted}
         known = await self._bus.waited_out(lambda: self._context.lookup.products(codes))
@@ -520,12 +526,20 @@ class Orders:
     # --- what people decided
 
     async def run_wishes(self) -> None:
-        """Do what people asked for at the exception list, until cancelled."""
+        """Do what people asked for at the exception list, or did in the books, until cancelled."""
         while True:
             for problem_id, wish in await self._memory.all(keeping.WISHES):
                 await self._wish(problem_id, wish)
                 await self._memory.granted(problem_id, wish)
+            await self._try_known()
             await asyncio.sleep(self._spec.look.total_seconds())
+
+    async def _try_known(self) -> None:
+        """Try again what waited for a product the hub knows by now."""
+        problems = await self._memory.problems()
+        waiting = [(each.order, each.sku) for each in problems if each.order is not None and each.sku]
+        known = await self._known({sku for _, sku in waiting})
+        await self._take_each(number for number, sku in waiting if sku in known)
 
     async def _wish(self, problem_id: str, wish: bytes) -> None:
         for problem in await self._memory.problems():

@@ -114,7 +114,7 @@ class Receiver(base.Receiver[Spec]):
     async def _wish(self, problem: str, wish: bytes) -> Response:
         if problem != "all":
             await self._check_wish(problem, wish)
-        await self._keep_wish(problem, wish)
+        await self.context.records.put(kept.WISHES, {problem: kept.wish(wish, self.context.clock())})
         return Response()
 
     async def _check_wish(self, problem: str, wish: bytes) -> None:
@@ -130,9 +130,6 @@ class Receiver(base.Receiver[Spec]):
                 fa=f"{problem} با تلاش دوباره حل نمی‌شود؛ آنچه گفته شده را انجام دهید و سپس آن را کنار بگذارید.",
             )
 
-    async def _keep_wish(self, problem: str, wish: bytes) -> None:
-        await self.context.records.put(kept.WISHES, {problem: kept.wish(wish, self.context.clock())})
-
     async def _map(self, request: Request) -> Response:
         sku, code = text.code(request.segments["sku"]), text.code(_code(request.body).code)
         if not is_code(sku, _MAX_CODE) or not is_code(code, _MAX_CODE):
@@ -140,7 +137,6 @@ class Receiver(base.Receiver[Spec]):
         if not await self.context.lookup.products([code]):
             raise Rejected(f"There is no product {code}.", fa=f"کالایی با کد {code} نیست.")
         await self.context.records.put(kept.SKUS, {sku: code.encode()})
-        await self._keep_wish("all", kept.RETRY)
         return Response()
 
 

@@ -392,15 +392,23 @@ async def test_an_unknown_sku_is_mapped_by_a_person_and_the_order_is_taken_in(wo
         await world.settles(money)
 
 
-async def test_a_product_that_appears_is_found_on_retry(world: World) -> None:
+async def test_what_a_person_mends_in_the_books_lets_orders_go_on(world: World) -> None:
+    """A product that appears by itself, a customer when the order is tried again."""
+    known = (await lookup.accounts(world.around.store, ["212010004"]))["212010004"]
+    await world.knows(msgspec.structs.replace(known, active=False))
     world.shop.shop.by_sku(SKU)[1]["sku"] = "77"
-    number = world.order("77")
+    number, other, stranger = world.order("77"), world.order(RAM, customer=3), world.order("77")
+    world.shop.shop.find("order", stranger)["billing"] |= {"phone": "09155554433", "email": ""}
     async with world.api() as api, world.connector(poll=HOUR):
-        await world.complains(f"order-{number}")
+        await world.complains(f"order-{stranger}")
+        assert not any(isinstance(it, Account) for it in await world.around.master()), "none for what isn't taken in"
+        await world.knows(Account("WC9155554433", "مریم احمدی"))
         await world.knows(Product("77", "ماوس"), Stock("77", WAREHOUSE, Decimal(5), utc_now()))
-        assert (await api.post(f"/webhooks/woocommerce/shop/exceptions/order-{number}/retry")).status == 200
         await world.clears(number)
         await world.settles(f"order-{number}")
+        await world.knows(known)
+        assert (await api.post(f"/webhooks/woocommerce/shop/exceptions/order-{other}/retry")).status == 200
+        await world.clears(other)
 
 
 async def test_a_dismissed_order_stays_away_until_it_changes(world: World) -> None:
