@@ -71,7 +71,8 @@ class LineRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     product: str
     quantity: Decimal
     unit_price: int | None = None
-    """Rials for one unit; the product's own price when absent."""
+    """Rials for one unit. When absent: that of the document's original, with its share of the discount given there;
+    else the product's own price."""
     discount: int = 0
     """Rials off the whole line."""
     number: int | None = None

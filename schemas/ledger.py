@@ -89,6 +89,7 @@ class SoldLine(msgspec.Struct, frozen=True):
     attribute: str
     quantity: Decimal
     unit_price: int
+    discount: int
     vat_percent: Decimal
     duty_percent: Decimal
 
@@ -114,7 +115,15 @@ class Original(msgspec.Struct):
     def of(cls, document: Document, returned: Quantities, invoiced: Quantities) -> Self:
         """A sale as its returns see it, an order as its invoices do."""
         lines = tuple(
-            SoldLine(line.product, line.attribute, line.quantity, line.unit_price, line.vat_percent, line.duty_percent)
+            SoldLine(
+                line.product,
+                line.attribute,
+                line.quantity,
+                line.unit_price,
+                line.discount,
+                line.vat_percent,
+                line.duty_percent,
+            )
             for line in document.lines
         )
         return cls(document.id, document.kind, document.state, document.account, lines, returned, invoiced)

@@ -184,6 +184,12 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "the goods of {product} this document brought are already promised",
     ),
     "credit_in_use": ("اعتبار حاصل از این سند مصرف شده است", "the credit this document gave is already used"),
+    "order_takes_back": (
+        "کالای {product} انبار {warehouse} که به سفارش این سند برمی‌گردد به دیگران وعده داده شده است؛ نخست باقی‌ماندهٔ "
+        "سفارش را لغو کنید",
+        "{product} in {warehouse} would go back to this document's order and is promised to others by now; cancel what "
+        "is left of the order first",
+    ),
     "has_invoices": (
         "برای این سفارش فاکتور ثبت شده است؛ باقی‌ماندهٔ آن را لغو کنید و سفارش تازه بفرستید",
         "an invoice was made from this order; cancel what is left of it and send a new order",

@@ -51,7 +51,10 @@ _LINE: Final[dict[str, Schema]] = {
         "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "minLength": 1}],
         "examples": [2, "2.83333", "۲٫۵"],
     },
-    "unit_price": _rials("For one unit; the product's own price when absent."),
+    "unit_price": _rials(
+        "For one unit. When absent: that of the document's original, with its share of the discount given there; else "
+        "the product's own price."
+    ),
     "discount": _rials("Off the whole line."),
     "number": _whole("The line's number; its position, from 1, when absent.", minimum=1),
     "warehouse": _code("The document's warehouse when absent."),

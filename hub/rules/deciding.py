@@ -206,10 +206,12 @@ def _content(
     wrong = problems(command.document, settings.limits)
     if unfit := [why for why in wrong if (why.field, why.code) in UNFIT]:
         raise _Refused(*unfit)
+    order = None
     if standing is not None:
         _check_amendable(command, standing)
         _check_not_returned(standing, snapshot)
         _check_not_invoiced(standing, snapshot)
+        order = _order_of(standing, snapshot)
         release(standing, snapshot)
     policy = settings.policy(command.source, command.document.kind)
     if wrong:
@@ -217,10 +219,10 @@ def _content(
     elif _is_history(command):
         outcome = _recorded(command)
     else:
-        outcome = _judge(command, snapshot, settings, policy)
+        outcome = _judge(command, standing, snapshot, settings, policy)
     document = _document(command, standing, outcome, policy, now)
     after = _stand(document, command.command_id, snapshot)
-    if standing is not None and (taken := _taken_back(standing, after, snapshot)):
+    if standing is not None and (taken := _taken_back(standing, after, order, snapshot)):
         release(after, snapshot)
         _count(standing, snapshot)
         raise _Refused(*taken)
@@ -314,7 +316,9 @@ def _recorded(command: Content) -> _Outcome:
     return _Outcome(State.POSTED, (), lines, totals, original_id)
 
 
-def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy: Policy) -> _Outcome:
+def _judge(
+    command: Content, standing: Standing | None, snapshot: Snapshot, settings: RuleSettings, policy: Policy
+) -> _Outcome:
     """The outcome of content that makes sense by itself: rejected, backordered, held or cleared, with every reason."""
     request = command.document
     wrong = (*_closed(request, settings), *_unknown(request, snapshot))
@@ -326,7 +330,7 @@ def _judge(command: Content, snapshot: Snapshot, settings: RuleSettings, policy:
         return _Outcome(
             State.HELD if asked else State.CLEARED, asked, (), Totals(gross=amount, net=amount, payable=amount)
         )
-    original, wrong = _original(command, snapshot)
+    original, wrong = _original(command, standing, snapshot)
     if not wrong:
         rates_for, wrong = _rates(request, original, snapshot, settings)
     if wrong:
@@ -401,7 +405,9 @@ def _has_warehouse(code: str, snapshot: Snapshot) -> bool:
     return warehouse is not None and warehouse.active
 
 
-def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tuple[Reason, ...]]:
+def _original(
+    command: Content, standing: Standing | None, snapshot: Snapshot
+) -> tuple[Original | None, tuple[Reason, ...]]:
     """The sale a return takes back, or the order an invoice is made from; None if there is none, or it is a sale only
     whose date is known."""
     request = command.document
@@ -420,12 +426,21 @@ def _original(command: Content, snapshot: Snapshot) -> tuple[Original | None, tu
         return None, (reason("original_unknown", at="original", original=request.original),)
     of_return = request.kind is Kind.SALES_RETURN
     kinds = (Kind.SALES_INVOICE, Kind.SALES_ORDER) if of_return else (Kind.SALES_ORDER,)
-    if original.kind not in kinds or original.state not in VALID_ORIGINAL:
+    if original.kind not in kinds or not (original.state in VALID_ORIGINAL or _stands_by(standing, original)):
         why = "original_not_sale" if of_return else "original_not_order"
         return None, (reason(why, at="original", original=request.original, state=original.state),)
     if original.account != request.account:
         return None, (reason("original_other_account", at="account", account=original.account),)
     return original, ()
+
+
+def _stands_by(standing: Standing | None, original: Original) -> bool:
+    """Whether a live document was made from this very original: an invoice outlives the rest of its order."""
+    return (
+        standing is not None
+        and standing.document.state not in DROPPED
+        and standing.document.original_id == original.document_id
+    )
 
 
 _RatesFor = Callable[[str, str], tax.Rates]
@@ -479,20 +494,23 @@ def _price(
     """The lines with their amounts and what each gets of the stock: ``given`` answers what is wanted, in its order."""
     wrong: list[Reason] = []
     priced: list[DocumentLine] = []
-    prices = {(line.product, line.attribute): line.unit_price for line in original.lines} if original else {}
+    sold = {(line.product, line.attribute): line for line in original.lines if line.quantity} if original else {}
     gets = iter(given)
     for index, (line, demand) in enumerate(zip(request.lines, wanted, strict=True)):
         number = line_number(index, line)
-        price = line.unit_price
+        price, discount = line.unit_price, line.discount
+        if price is None and (before := sold.get((line.product, line.attribute))):
+            price = before.unit_price
+            discount = discount or tax.share(before.discount, line.quantity, before.quantity)
         if price is None:
-            price = prices.get((line.product, line.attribute), snapshot.products[line.product].price)
+            price = snapshot.products[line.product].price
         if price is None:
             if KINDS[request.kind].taxed:
                 wrong.append(reason("price_missing", at=f"lines[{index}].unit_price", line=number, code=line.product))
                 continue
             price = 0
         rates = rates_for(line.product, line.attribute)
-        gross, discount, net, vat, duty = tax.line_amounts(price, line.quantity, line.discount, rates)
+        gross, discount, net, vat, duty = tax.line_amounts(price, line.quantity, discount, rates)
         if net < 0:
             wrong.append(
                 reason("discount_too_large", at=f"lines[{index}].discount", line=number, discount=discount, gross=gross)
@@ -831,8 +849,9 @@ def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
         original.returned[key] = original.returned.get(key, ZERO) + sign * line.quantity
 
 
-def _taken_back(before: Standing, after: Standing, snapshot: Snapshot) -> list[Reason]:
-    """Goods or credit the document had given that others already use: what it brought can't simply vanish."""
+def _taken_back(before: Standing, after: Standing, order: Standing | None, snapshot: Snapshot) -> list[Reason]:
+    """Goods or credit the document had given that others already use: what it brought can't simply vanish, nor what
+    its ``order``, as that was before, had left to it."""
     reasons = []
     gave: dict[StockKey, Decimal] = {}
     for movement in before.movements:
@@ -849,7 +868,32 @@ def _taken_back(before: Standing, after: Standing, snapshot: Snapshot) -> list[R
         kept = after.hold.amount if after.hold and after.hold.account == gift.account else 0
         if kept > gift.amount and credit.instant_credit(snapshot.accounts[gift.account]) < 0:
             reasons.append(reason("credit_in_use"))
+    if order is not None:
+        reasons.extend(_order_takes_back((before, order), (after, snapshot.documents[order.document.id]), snapshot))
     return reasons
+
+
+def _order_of(standing: Standing, snapshot: Snapshot) -> Standing | None:
+    """The order an invoice was made from, as it now is."""
+    document = standing.document
+    if document.kind is not Kind.SALES_INVOICE or document.original_id is None:
+        return None
+    return snapshot.documents.get(document.original_id)
+
+
+def _order_takes_back(before: Iterable[Standing], after: Iterable[Standing], snapshot: Snapshot) -> list[Reason]:
+    """Goods an invoice and its order together take more of than before, and there aren't: the invoice came from another
+    warehouse, and what the order then gave up is promised to others."""
+    more: dict[StockKey, Decimal] = {}
+    for sign, standings in ((-1, before), (1, after)):
+        for standing in standings:
+            for movement in standing.movements:
+                more[movement.key] = more.get(movement.key, ZERO) + sign * movement.quantity
+    return [
+        reason("order_takes_back", product=key.product, warehouse=key.warehouse)
+        for key, quantity in more.items()
+        if quantity > 0 and snapshot.level(key).sellable < 0
+    ]
 
 
 # --- commands on a document that exists
@@ -948,9 +992,10 @@ def _end(
     """A final state that gives everything back, unless others already live on what the document brought."""
     _require(command, standing, allowed)
     _check_not_returned(standing, snapshot)
+    order = _order_of(standing, snapshot)
     moved = _move(standing, snapshot, now, state, (why,), **changes)
     after = snapshot.documents[standing.document.id]
-    if taken := _taken_back(standing, after, snapshot):
+    if taken := _taken_back(standing, after, order, snapshot):
         release(after, snapshot)
         _count(standing, snapshot)
         snapshot.documents[standing.document.id] = standing

@@ -157,9 +157,7 @@ def test_each_messages_schema_is_valid_and_takes_what_is_really_encoded(struct: 
 
 
 def test_a_schema_carries_the_texts_of_fields_inherited_ones_too() -> None:
-    assert documentation.field_texts(LineRequest)["unit_price"] == (
-        "Rials for one unit; the product's own price when absent."
-    )
+    assert documentation.field_texts(LineRequest)["discount"] == "Rials off the whole line."
     definitions = documentation.schema(commands.Submit)["$defs"]
     assert definitions["DocumentRequest"]["properties"]["account"]["description"].startswith("The customer's")
     assert "``" not in json.dumps(definitions)
