@@ -12,7 +12,7 @@ insert into workers (id, role, started_at, seen_at, progressed_at, lag, counters
 values ($1, $2, now(), now(), now(), $3, $4::jsonb)
 on conflict (id) do update set
     seen_at = now(),
-    progressed_at = case when excluded.counters <> workers.counters or excluded.lag = 0
+    progressed_at = case when excluded.counters - $5::text[] <> workers.counters - $5::text[] or excluded.lag = 0
                          then now() else workers.progressed_at end,
     lag = excluded.lag,
     counters = excluded.counters
@@ -34,9 +34,13 @@ class Worker(NamedTuple):
 
 
 async def report(store: Store, worker: str, role: str, *, lag: int, counters: Mapping[str, int]) -> None:
-    """Say what a process has done (counters since its start) and how many records it is behind."""
+    """Say what a process has done (counters since its start) and how many records it is behind.
+
+    A counter of ``retries`` says that something was tried, and so isn't progress.
+    """
+    tried = [name for name in counters if name.endswith("retries")]
     async with store.connection() as connection:
-        await connection.execute(_REPORT, worker, role, lag, json.dumps(counters, sort_keys=True))
+        await connection.execute(_REPORT, worker, role, lag, json.dumps(counters, sort_keys=True), tried)
 
 
 async def leave(store: Store, worker: str) -> None:
