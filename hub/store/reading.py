@@ -109,7 +109,7 @@ async def history(store: Store, document_id: UUID) -> list[DocumentEvent]:
     """Everything decided about a document, refused commands too, in order."""
     async with store.connection() as connection:
         rows = await connection.fetch(
-            "select event from decisions where document_id = $1 order by recorded_at, step, refused, command_id",
+            "select event from decisions where document_id = $1 order by step, refused, recorded_at, command_id",
             document_id,
         )
     return [codec.decode_event(row[0].encode()) for row in rows]

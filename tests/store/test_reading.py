@@ -9,12 +9,14 @@ from uuid import uuid4
 import pytest
 
 from hub.rules import deciding as rules
+from hub.rules.settings import RuleSettings
 from hub.store import lookup, master, reading
 from hub.store.pool import Store
 from hub.store.reading import DocumentFilter, StockFilter
 from schemas.commands import Approve, Cancel, Submit
 from schemas.documents import Document, Kind, State
 from schemas.master import Account, Finance
+from streams.deciding import decide_batch
 from tests.rules.world import SOURCE, START, line, request
 from tests.store.company import amend, command, decide, document, on_hand, submit
 
@@ -129,6 +131,16 @@ async def test_a_documents_history_has_every_command_in_order(company: Store) ->
     assert await reading.document(company, document("A")) == events[-1].document
     assert await reading.history(company, uuid4()) == []
     assert await reading.document(company, uuid4()) is None
+
+
+async def test_a_history_is_in_order_though_a_clock_was_set_back(company: Store) -> None:
+    """Or though the worker that took over has another one."""
+    now = count()
+    sent = [submit("A"), command(Approve, "A"), amend("A", 2), command(Cancel, "A", revision=2)]
+    for each in sent:
+        await decide_batch(company, [each], RuleSettings(), lambda: START - timedelta(hours=next(now)))
+    history = await reading.history(company, document("A"))
+    assert [event.command_id for event in history] == [each.command_id for each in sent]
 
 
 async def test_decisions_are_found_by_their_commands(company: Store) -> None:
