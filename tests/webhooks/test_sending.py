@@ -190,9 +190,16 @@ async def test_410_ends_it_at_once(store: Store, receiver: Receiver) -> None:
     assert len(receiver.got) == 1
 
 
-async def test_retry_after_is_honoured_for_the_whole_receiver(store: Store, receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("asked", "minutes"),
+    [("3600", 60), ("Fri, 31 Dec 9999 23:59:59 GMT", 24 * 60)],
+    ids=["an hour", "for ever: a day at most"],
+)
+async def test_retry_after_is_honoured_for_the_whole_receiver(
+    store: Store, receiver: Receiver, asked: str, minutes: int
+) -> None:
     webhook = await subscribed(store, receiver.url)
-    receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": "3600"})
+    receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": asked})
     await happened(store, event_of("shop", "A", 1), event_of("shop", "B", 1))
     async with sending(store, at_once_each=1):
         await until(lambda: receiver.got)
@@ -208,7 +215,8 @@ async def test_retry_after_is_honoured_for_the_whole_receiver(store: Store, rece
     found = await webhooks.get(store, webhook.id)
     assert found is not None
     assert found.paused_until is not None
-    assert found.paused_until - found.created_at > timedelta(minutes=55)
+    pause = found.paused_until - found.created_at
+    assert timedelta(minutes=minutes - 5) < pause < timedelta(minutes=minutes + 30)
 
 
 async def test_two_senders_share_the_work_and_keep_the_order(store: Store, receiver: Receiver) -> None:
