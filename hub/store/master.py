@@ -72,7 +72,8 @@ where s.product = v.product and s.warehouse = v.warehouse and s.attribute = v.at
 """
 
 _ENSURE_ACCOUNTS = """
-insert into accounts (code) select code from unnest($1::text[]) as k (code) order by code on conflict do nothing
+insert into accounts (code) select code from unnest($1::text[]) as k (code) order by code collate "C"
+on conflict do nothing
 """
 
 _RETIRE_HOLDS = """

@@ -20,7 +20,7 @@ class ProductCache:
 
     def __init__(self) -> None:
         self._version: int | None = None
-        self._products: dict[str, Product | None] = {}
+        self._products: dict[str, Product] = {}
 
     async def get(self, connection: Any, codes: Collection[str]) -> dict[str, Product]:
         """The products with these codes that exist, as committed now."""
@@ -33,6 +33,5 @@ class ProductCache:
         missing = [code for code in codes if code not in products]
         if missing:
             rows = await connection.fetch(_PRODUCTS, texts.joined(missing), texts.SEPARATOR)
-            found = {row[0]: Product(*row) for row in rows}
-            products.update({code: found.get(code) for code in missing})
-        return {code: product for code in codes if (product := products[code]) is not None}
+            products.update({row[0]: Product(*row) for row in rows})
+        return {code: products[code] for code in codes if code in products}
