@@ -1,13 +1,16 @@
 """Master data, stock and credit by code, by contact, and by what changed since a reader last looked.
 
 A reader's place is the transaction of the last row it saw, and that row's key. Only rows of transactions older than
-every running one are told: nothing can be committed behind such a place any more.
+every running one are told: nothing can be committed behind such a place any more. Who has no place yet goes through all
+rows by their key, for which there is an index, and then on from the oldest transaction that ran when that began.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from hub.store.pool import Store
 from schemas import codec
@@ -15,7 +18,8 @@ from schemas.documents import Document
 from schemas.ledger import AccountLedger
 from schemas.master import Account, Product
 
-_PLACE: Final = re.compile(r"([0-9a-f-]{36})/(\d+)/(.*)", re.DOTALL)
+_PLACE: Final = re.compile(r"([0-9a-f-]{36})/([0-9]+)(/|!)(.*)", re.DOTALL)
+"""The epoch, a transaction, how the reader reads, and the key of its last row."""
 
 _ACCOUNT: Final = (
     "code, name, vat_exempt, active, phones, city, cost_centre, account_group, emails, ledger, detail_group"
@@ -26,15 +30,26 @@ _PRODUCT: Final = (
 )
 _SELLABLE: Final = "product, warehouse, attribute, greatest(in_books + incoming - reserved, 0)"
 _CREDIT: Final = "code, direct, documentary, balance, uncleared_cheques, held, as_of"
+_CODE_KEY: Final = 'code collate "C"'
 _STOCK_KEY: Final = 'jsonb_build_array(product, warehouse, attribute)::text collate "C"'
 
-_CHANGES: Final = """
-with place as (select pg_snapshot_xmin(pg_current_snapshot()) as settled)
-select {columns}, changed::text as transaction, {key}
-from {table}, place
-where {condition} and changed < settled and (changed > $1::text::xid8 or changed = $1::text::xid8 and {key} > $2)
-order by changed, {key}
+_SETTLED: Final = "pg_snapshot_xmin(pg_current_snapshot())"
+
+_CHANGES: Final = f"""
+select {{columns}}, changed::text as transaction, {{key}}
+from {{table}}
+where {{condition}} and changed < (select {_SETTLED})
+    and (changed > $1::text::xid8 or changed = $1::text::xid8 and {{key}} > $2)
+order by changed, {{key}}
 limit $3
+"""
+
+_EVERYTHING: Final = f"""
+select {{columns}}
+from {{table}}
+where {{condition}} and changed < (select {_SETTLED}) and ({{by}}) > ({{last}})
+order by {{by}}
+limit $2
 """
 
 
@@ -141,12 +156,38 @@ async def documents(store: Store, ids: Collection[UUID]) -> dict[UUID, Document]
     return {document.id: document for document in found if document is not None}
 
 
-_KINDS: Final[dict[str, tuple[str, str, str, str, Any]]] = {
-    "products": ("products", _PRODUCT, 'code collate "C"', "true", _product),
-    "accounts": ("accounts", _ACCOUNT, 'code collate "C"', "defined", _account),
-    "sellable": ("stock", _SELLABLE, _STOCK_KEY, "true", lambda row: SellableRow(*row[:4])),
-    "credit": ("accounts", _CREDIT, 'code collate "C"', "as_of is not null", _credit),
+class _Kind(NamedTuple):
+    """Where rows of a kind are. Their columns begin with those of the primary key; ``key`` is that as one text, in the
+    order of its bytes."""
+
+    table: str
+    columns: str
+    by: tuple[str, ...]
+    key: str
+    condition: str
+    made: Callable[[Any], Any]
+
+
+_KINDS: Final = {
+    "products": _Kind("products", _PRODUCT, ("code",), _CODE_KEY, "true", _product),
+    "accounts": _Kind("accounts", _ACCOUNT, ("code",), _CODE_KEY, "defined", _account),
+    "sellable": _Kind(
+        "stock", _SELLABLE, ("product", "warehouse", "attribute"), _STOCK_KEY, "true", lambda row: SellableRow(*row[:4])
+    ),
+    "credit": _Kind("accounts", _CREDIT, ("code",), _CODE_KEY, "as_of is not null", _credit),
 }
+
+
+class _Place(NamedTuple):
+    """``through``: the reader is still going through everything; ``key`` is JSON then, and ``transaction`` that from
+    which on it is to be told of changes."""
+
+    transaction: str
+    through: bool
+    key: str
+
+    def text(self, epoch: str) -> str:
+        return f"{epoch}/{self.transaction}{'!' if self.through else '/'}{self.key}"
 
 
 async def changes(store: Store, kind: str, place: str, limit: int) -> Changed:
@@ -155,21 +196,54 @@ async def changes(store: Store, kind: str, place: str, limit: int) -> Changed:
     A place is of one count of transactions (``change_epoch``); another's, or one that is no place, begins anew and says
     so.
     """
-    table, columns, key, condition, made = _KINDS[kind]
-    query = _CHANGES.format(columns=columns, key=key, table=table, condition=condition)
+    of = _KINDS[kind]
     async with store.connection() as connection:
         epoch = str(await connection.fetchval("select id from change_epoch"))
-        since, last, known = _read(place, epoch)
-        rows: Sequence[Any] = await connection.fetch(query, since, last, limit)
-    if rows:
-        since, last = rows[-1][-2], rows[-1][-1]
-    return Changed(
-        [made(row) for row in rows], f"{epoch}/{since}/{last}", len(rows) == limit, bool(place) and not known
+        at = before = _read(place, epoch, len(of.by))
+        if at is None:
+            at = _Place(await connection.fetchval(f"select {_SETTLED}::text"), True, _json([""] * len(of.by)))
+        rows: list[Any] = []
+        if at.through:
+            rows += await _everything(connection, of, at, limit)
+            whole = len(rows) < limit
+            at = _Place(at.transaction, False, "") if whole else at._replace(key=_json(rows[-1][: len(of.by)]))
+        if not at.through:
+            changed = await _changes(connection, of, at, limit - len(rows))
+            at = at._replace(transaction=changed[-1][-2], key=changed[-1][-1]) if changed else at
+            rows += changed
+    return Changed([of.made(row) for row in rows], at.text(epoch), len(rows) == limit, bool(place) and before is None)
+
+
+async def _everything(connection: Any, of: _Kind, at: _Place, limit: int) -> Sequence[Any]:
+    last = ", ".join(f"($1::text[])[{number}]" for number in range(1, len(of.by) + 1))
+    query = _EVERYTHING.format(
+        columns=of.columns, table=of.table, condition=of.condition, by=", ".join(of.by), last=last
     )
+    rows: Sequence[Any] = await connection.fetch(query, msgspec.json.decode(at.key), limit)
+    return rows
 
 
-def _read(place: str, epoch: str) -> tuple[str, str, bool]:
+async def _changes(connection: Any, of: _Kind, at: _Place, limit: int) -> Sequence[Any]:
+    query = _CHANGES.format(columns=of.columns, table=of.table, condition=of.condition, key=of.key)
+    rows: Sequence[Any] = await connection.fetch(query, at.transaction, at.key, limit)
+    return rows
+
+
+def _read(place: str, epoch: str, columns: int) -> _Place | None:
     found = _PLACE.fullmatch(place)
-    if found is None or found[1] != epoch or int(found[2]) >= 2**63 or "\0" in found[3]:
-        return "0", "", False
-    return found[2], found[3], True
+    if found is None or found[1] != epoch or int(found[2]) >= 2**63 or "\0" in found[4]:
+        return None
+    at = _Place(found[2], found[3] == "!", found[4])
+    return at if not at.through or _is_key(at.key, columns) else None
+
+
+def _json(key: Sequence[str]) -> str:
+    return msgspec.json.encode(key).decode()
+
+
+def _is_key(text: str, columns: int) -> bool:
+    try:
+        key = msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError:
+        return False
+    return len(key) == columns and not any("\0" in part for part in key)

@@ -111,7 +111,8 @@ async def test_transactions_are_told_in_their_order_when_their_number_gets_a_dig
         for code, transaction in (("P1", "100"), ("P2", "99"), ("P3", "9")):
             await connection.execute(f"update products set changed = '{transaction}'::xid8 where code = $1", code)
         await connection.execute("alter table products enable trigger touch")
-    assert [product.code for product in (await everything(store, "products", limit=1))[0]] == ["P3", "P2", "P1"]
+        beginning = f"{await connection.fetchval('select id from change_epoch')}/0/"
+    assert [product.code for product in (await everything(store, "products", beginning, 1))[0]] == ["P3", "P2", "P1"]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,27 @@ async def test_a_place_of_elsewhere_begins_anew_and_says_so(store: Store, place:
     await master.apply(store, [Product("P1", "کالا")])
     assert (await lookup.changes(store, "products", place, 10)).reset
     assert [product.code for product in (await everything(store, "products", place))[0]] == ["P1"]
+
+
+@pytest.mark.parametrize("key", ["", "P1", '["P1"', '["P1","P2"]', "[1]", r'["\u0000"]'])
+async def test_a_way_through_everything_that_was_never_told_begins_anew(store: Store, key: str) -> None:
+    await master.apply(store, [Product("P1", "کالا")])
+    epoch = (await everything(store, "products"))[1].partition("/")[0]
+    assert (await lookup.changes(store, "products", f"{epoch}/1!{key}", 10)).reset
+
+
+async def test_what_changes_behind_a_reader_on_its_way_through_everything_is_told_after_it(store: Store) -> None:
+    await master.apply(store, [Stock(f"P{number}", "W", Decimal(number), START) for number in range(6)])
+    await everything(store, "sellable")
+    first = await lookup.changes(store, "sellable", "", 3)
+    assert [row.product for row in first.rows] == ["P0", "P1", "P2"]
+    later = START + timedelta(seconds=1)
+    changed = [Stock(code, "W", Decimal(9), later) for code in ("P1", "P4", "P00")]
+    await master.apply(store, changed)
+    rows, place = await everything(store, "sellable", first.place)
+    copy = {row.product: row.quantity for row in (*first.rows, *rows)}
+    assert copy == {"P0": 0, "P00": 9, "P1": 9, "P2": 2, "P3": 3, "P4": 9, "P5": 5}
+    assert await everything(store, "sellable", place) == ([], place)
 
 
 async def test_rows_of_a_server_that_counted_further_are_brought_back(store: Store, database: str) -> None:
