@@ -100,8 +100,8 @@ Quantities = dict[tuple[str, str], Decimal]
 
 class Original(msgspec.Struct):
     """What a return takes back, or the order an invoice is made from, read under its row lock. ``returned`` is what
-    returns took back of it, ``invoiced`` what invoices were made of it (an order alone); both grow as documents are
-    decided within the transaction."""
+    returns took back of it, ``invoiced`` what invoices were made of it (an order alone), ``charged`` what of that takes
+    credit by itself; all grow as documents are decided within the transaction."""
 
     document_id: UUID
     kind: Kind
@@ -110,9 +110,10 @@ class Original(msgspec.Struct):
     lines: tuple[SoldLine, ...]
     returned: Quantities
     invoiced: Quantities
+    charged: Quantities
 
     @classmethod
-    def of(cls, document: Document, returned: Quantities, invoiced: Quantities) -> Self:
+    def of(cls, document: Document, returned: Quantities, invoiced: Quantities, charged: Quantities) -> Self:
         """A sale as its returns see it, an order as its invoices do."""
         lines = tuple(
             SoldLine(
@@ -126,7 +127,7 @@ class Original(msgspec.Struct):
             )
             for line in document.lines
         )
-        return cls(document.id, document.kind, document.state, document.account, lines, returned, invoiced)
+        return cls(document.id, document.kind, document.state, document.account, lines, returned, invoiced, charged)
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -190,6 +190,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{product} in {warehouse} would go back to this document's order and is promised to others by now; cancel what "
         "is left of the order first",
     ),
+    "order_takes_credit_back": (
+        "اعتباری که به سفارش این سند برمی‌گردد مصرف شده است؛ نخست باقی‌ماندهٔ سفارش را لغو کنید",
+        "the credit that would go back to this document's order is used by now; cancel what is left of the order first",
+    ),
     "has_invoices": (
         "برای این سفارش فاکتور ثبت شده است؛ باقی‌ماندهٔ آن را لغو کنید و سفارش تازه بفرستید",
         "an invoice was made from this order; cancel what is left of it and send a new order",

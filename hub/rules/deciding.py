@@ -54,6 +54,7 @@ from schemas.ledger import (
     Movement,
     Needs,
     Original,
+    Quantities,
     Snapshot,
     Standing,
     StockKey,
@@ -69,6 +70,8 @@ TAKING = CANCELLABLE | {State.POSTING}
 VALID_ORIGINAL = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
 DROPPED = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 """States in which a document comes to nothing: it holds no goods, no credit, and takes nothing back as a return."""
+UNCHARGED = frozenset({State.HELD, State.BACKORDERED})
+"""States in which a document has its goods, or some of them, and takes no credit yet."""
 
 
 HOLDING = frozenset({"tax_difference", "source_hold"})
@@ -417,8 +420,8 @@ def _original(
     original = snapshot.originals.get(original_id)
     if original_id in snapshot.documents:
         # Decided within this very batch, perhaps: the sale as it is by now, not as it was read.
-        returned, invoiced = (original.returned, original.invoiced) if original else ({}, {})
-        original = Original.of(snapshot.documents[original_id].document, returned, invoiced)
+        taken = (original.returned, original.invoiced, original.charged) if original else ({}, {}, {})
+        original = Original.of(snapshot.documents[original_id].document, *taken)
         snapshot.originals[original_id] = original
     if original is None:
         if request.original_date is not None:
@@ -735,7 +738,8 @@ def _movements(document: Document, snapshot: Snapshot) -> tuple[Movement, ...]:
     if not takes and not brings:
         return ()
     movements = []
-    left = _left(document, snapshot)
+    order = snapshot.originals.get(document.id)
+    left = _left(document, order.invoiced if order else {})
     for line in document.lines:
         if not line.warehouse:
             continue
@@ -755,17 +759,16 @@ def _is_open_order(document: Document) -> bool:
     return document.kind is Kind.SALES_ORDER and document.state is State.POSTED and document.step > 1
 
 
-def _left(document: Document, snapshot: Snapshot) -> dict[int, Decimal]:
+def _left(document: Document, invoiced: Quantities) -> dict[int, Decimal]:
     """What is left of each line, by number, after what was invoiced of an order: its first lines first."""
     left = {line.number: line.quantity for line in document.lines}
-    order = snapshot.originals.get(document.id) if document.kind is Kind.SALES_ORDER else None
-    if order is None:
+    if document.kind is not Kind.SALES_ORDER:
         return left
-    invoiced = {key: quantity for key, quantity in order.invoiced.items() if quantity > 0}
+    over = {key: quantity for key, quantity in invoiced.items() if quantity > 0}
     for line in document.lines:
-        taken = min(invoiced.get((line.product, line.attribute), ZERO), line.quantity)
+        taken = min(over.get((line.product, line.attribute), ZERO), line.quantity)
         if taken:
-            invoiced[line.product, line.attribute] -= taken
+            over[line.product, line.attribute] -= taken
             left[line.number] = line.quantity - taken
     return left
 
@@ -790,19 +793,40 @@ def _order_lends(request: DocumentRequest, original: Original | None, snapshot: 
     if original is None or request.kind is not Kind.SALES_INVOICE:
         yield
         return
-    _invoice(original, request.lines, 1)
-    _reassess(original.document_id, snapshot)
+    with _counted(request.lines, original, (original.invoiced, original.charged), snapshot):
+        yield
+
+
+@contextmanager
+def _order_lends_credit(document: Document, snapshot: Snapshot) -> Iterator[None]:
+    """While an invoice that waited is judged anew its order's credit is there for it."""
+    original = snapshot.originals.get(document.original_id) if document.original_id else None
+    if original is None or document.kind is not Kind.SALES_INVOICE:
+        yield
+        return
+    with _counted(document.lines, original, (original.charged,), snapshot):
+        yield
+
+
+@contextmanager
+def _counted(
+    lines: Sequence[LineRequest | DocumentLine], order: Original, sums: Sequence[Quantities], snapshot: Snapshot
+) -> Iterator[None]:
+    """Lines counted in these sums of their order, for a while."""
+    _add(lines, 1, *sums)
+    _reassess(order.document_id, snapshot)
     try:
         yield
     finally:
-        _invoice(original, request.lines, -1)
-        _reassess(original.document_id, snapshot)
+        _add(lines, -1, *sums)
+        _reassess(order.document_id, snapshot)
 
 
-def _invoice(order: Original, lines: Iterable[LineRequest | DocumentLine], sign: int) -> None:
+def _add(lines: Iterable[LineRequest | DocumentLine], sign: int, *sums: Quantities) -> None:
     for line in lines:
         key = (line.product, line.attribute)
-        order.invoiced[key] = order.invoiced.get(key, ZERO) + sign * line.quantity
+        for quantities in sums:
+            quantities[key] = quantities.get(key, ZERO) + sign * line.quantity
 
 
 def _hold(document: Document, snapshot: Snapshot) -> CreditHold | None:
@@ -814,7 +838,8 @@ def _hold(document: Document, snapshot: Snapshot) -> CreditHold | None:
         return None
     amount = document.totals.payable
     if document.kind is Kind.SALES_ORDER:
-        left = _left(document, snapshot)
+        order = snapshot.originals.get(document.id)
+        left = _left(document, order.charged if order else {})
         amount = sum(
             tax.share(line.payable, left[line.number], line.quantity) for line in document.lines if line.quantity
         )
@@ -840,13 +865,13 @@ def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
     original = snapshot.originals.get(document.original_id)
     if original is None:
         return
-    if document.kind is Kind.SALES_INVOICE:
-        _invoice(original, document.lines, sign)
-        _reassess(original.document_id, snapshot)
+    if document.kind is not Kind.SALES_INVOICE:
+        _add(document.lines, sign, original.returned)
         return
-    for line in document.lines:
-        key = (line.product, line.attribute)
-        original.returned[key] = original.returned.get(key, ZERO) + sign * line.quantity
+    _add(document.lines, sign, original.invoiced)
+    if document.state not in UNCHARGED:
+        _add(document.lines, sign, original.charged)
+    _reassess(original.document_id, snapshot)
 
 
 def _taken_back(before: Standing, after: Standing, order: Standing | None, snapshot: Snapshot) -> list[Reason]:
@@ -882,18 +907,24 @@ def _order_of(standing: Standing, snapshot: Snapshot) -> Standing | None:
 
 
 def _order_takes_back(before: Iterable[Standing], after: Iterable[Standing], snapshot: Snapshot) -> list[Reason]:
-    """Goods an invoice and its order together take more of than before, and there aren't: the invoice came from another
-    warehouse, and what the order then gave up is promised to others."""
-    more: dict[StockKey, Decimal] = {}
+    """What an invoice and its order together take more of than before, and there isn't: the invoice came from another
+    warehouse, or was cheaper or paid in cash, and what the order then gave up went to others."""
+    goods: dict[StockKey, Decimal] = {}
+    money: dict[str, int] = {}
     for sign, standings in ((-1, before), (1, after)):
         for standing in standings:
             for movement in standing.movements:
-                more[movement.key] = more.get(movement.key, ZERO) + sign * movement.quantity
-    return [
+                goods[movement.key] = goods.get(movement.key, ZERO) + sign * movement.quantity
+            if (hold := standing.hold) is not None:
+                money[hold.account] = money.get(hold.account, 0) + sign * hold.amount
+    reasons = [
         reason("order_takes_back", product=key.product, warehouse=key.warehouse)
-        for key, quantity in more.items()
-        if quantity > 0 and snapshot.level(key).sellable < 0
+        for key, more in goods.items()
+        if more > 0 and snapshot.level(key).sellable < 0
     ]
+    if any(more > 0 and credit.instant_credit(snapshot.accounts[code]) < 0 for code, more in money.items()):
+        reasons.append(reason("order_takes_credit_back"))
+    return reasons
 
 
 # --- commands on a document that exists
@@ -1066,7 +1097,8 @@ def _reconsider(
         return _move(standing, snapshot, now, State.BACKORDERED, (*still, *differences), lines=lines)
     account = snapshot.accounts[document.account] if document.account else None
     policy = settings.policy(document.source, document.kind)
-    state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
+    with _order_lends_credit(document, snapshot):
+        state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
     if differences and state is State.CLEARED:
         state = State.HELD
     return _move(standing, snapshot, now, state, (*differences, *reasons), lines=lines)

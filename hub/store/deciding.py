@@ -49,7 +49,8 @@ select document_id, account, amount, posted_at from credit_holds where document_
 """
 
 _TAKEN_OF = """
-select r.original_id, r.kind, l.product, l.attribute, sum(l.quantity)
+select r.original_id, r.kind, l.product, l.attribute, sum(l.quantity),
+       coalesce(sum(l.quantity) filter (where r.state not in ('held', 'backordered')), 0)
 from documents r join document_lines l on l.document_id = r.id
 where r.original_id = any($1::uuid[]) and r.state not in ('rejected', 'cancelled', 'expired')
 group by 1, 2, 3, 4
@@ -197,14 +198,23 @@ async def _standings(connection: Any, ids: list[UUID]) -> dict[UUID, Standing]:
 async def _originals(connection: Any, ids: list[UUID]) -> dict[UUID, Original]:
     returned: dict[UUID, Quantities] = {}
     invoiced: dict[UUID, Quantities] = {}
-    for original_id, kind, product, attribute, quantity in await connection.fetch(_TAKEN_OF, ids):
-        of_kind = invoiced if kind == Kind.SALES_INVOICE else returned
-        of_kind.setdefault(original_id, {})[product, attribute] = quantity
+    charged: dict[UUID, Quantities] = {}
+    for original_id, kind, product, attribute, quantity, taking_credit in await connection.fetch(_TAKEN_OF, ids):
+        if kind == Kind.SALES_INVOICE:
+            invoiced.setdefault(original_id, {})[product, attribute] = quantity
+            charged.setdefault(original_id, {})[product, attribute] = taking_credit
+        else:
+            returned.setdefault(original_id, {})[product, attribute] = quantity
     found = {}
     for row in await connection.fetch(_STANDING, ids):
         document = codec.decode_event(row["event"].encode()).document
         if document is not None:
-            found[document.id] = Original.of(document, returned.get(document.id, {}), invoiced.get(document.id, {}))
+            found[document.id] = Original.of(
+                document,
+                returned.get(document.id, {}),
+                invoiced.get(document.id, {}),
+                charged.get(document.id, {}),
+            )
     return found
 
 

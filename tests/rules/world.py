@@ -182,10 +182,10 @@ def figures(snapshot: Snapshot) -> Figures:
         account.changed = False
         accounts[code] = account
     returned = {
-        (document_id, key, sums is original.invoiced): quantity
+        (document_id, key, name): quantity
         for document_id, original in kept.originals.items()
-        for sums in (original.returned, original.invoiced)
-        for key, quantity in sums.items()
+        for name in ("returned", "invoiced", "charged")
+        for key, quantity in getattr(original, name).items()
         if quantity
     }
     return kept.documents, stock, accounts, returned, kept.products, kept.warehouses

@@ -1,7 +1,7 @@
 """Honest books for the tests: a Hesabgar that shows exactly what was posted to it, by a clock of its own."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -82,16 +82,18 @@ def moves(document: Document) -> list[tuple[StockKey, Decimal]]:
     return found
 
 
-def left_of(document: Document, documents: Iterable[Document]) -> dict[int, Decimal]:
+def left_of(
+    document: Document, documents: Iterable[Document], dropped: Collection[str] = ("rejected", "cancelled", "expired")
+) -> dict[int, Decimal]:
     """What invoices left of each of an order's lines, by number, the first lines being the first invoiced; of any other
-    document all of it."""
+    document all of it. Invoices in ``dropped`` states leave all."""
     left = {line.number: line.quantity for line in document.lines}
     if document.kind is not Kind.SALES_ORDER:
         return left
     invoiced: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
     for invoice in documents:
         made_of_it = invoice.kind is Kind.SALES_INVOICE and invoice.original_id == document.id
-        if made_of_it and invoice.state not in ("rejected", "cancelled", "expired"):
+        if made_of_it and invoice.state not in dropped:
             for line in invoice.lines:
                 invoiced[line.product, line.attribute] += line.quantity
     for line in document.lines:
@@ -117,7 +119,7 @@ def credit_promised(document: Document, documents: Iterable[Document]) -> int:
         return 0
     if document.kind is not Kind.SALES_ORDER:
         return credit_effect(document) * document.totals.payable
-    left = left_of(document, documents)
+    left = left_of(document, documents, ("rejected", "cancelled", "expired", "held", "backordered"))
     return credit_effect(document) * sum(
         tax.share(line.payable, left[line.number], line.quantity) for line in document.lines if line.quantity
     )

@@ -467,10 +467,14 @@ class Life(RuleBasedStateMachine):
         shares=st.lists(st.sampled_from(("0.5", "1", "1.5")), min_size=1, max_size=3),
         together=st.booleans(),
         posted=st.booleans(),
+        otherwise=st.sampled_from((None, "elsewhere", "cash")),
         undone=st.sampled_from((None, "order", "invoice")),
     )
-    def an_order_is_invoiced(self, pick: int, shares: list[str], together: bool, posted: bool, undone: str) -> None:
-        """In parts, or more than all of it, before or after it is in the books; and one of them is called off."""
+    def an_order_is_invoiced(
+        self, pick: int, shares: list[str], together: bool, posted: bool, otherwise: str | None, undone: str | None
+    ) -> None:
+        """In parts, or more than all of it, before or after it is in the books, as it was ordered or otherwise; and one
+        of them is called off."""
         order = self.one(self.orders(), pick)
         if posted and order.state is not State.POSTED:
             if order.state is not State.POSTING:
@@ -484,11 +488,12 @@ class Life(RuleBasedStateMachine):
                     line.product,
                     (line.quantity * Decimal(share)).quantize(Decimal("0.00001")),
                     attribute=line.attribute,
-                    warehouse=line.warehouse,
+                    warehouse=other(line.warehouse) if otherwise == "elsewhere" else line.warehouse,
                 )
                 for line in order.lines
             )
-            fields = {"account": order.account, "payment": order.payment, "original": str(order.id), "lines": lines}
+            payment = Payment.CASH if otherwise == "cash" else order.payment
+            fields = {"account": order.account, "payment": payment, "original": str(order.id), "lines": lines}
             invoices.append(self.author.submit(order.source, Kind.SALES_INVOICE, **fields))
         for batch in [invoices] if together else [[command] for command in invoices]:
             self.decide(batch)
@@ -628,6 +633,10 @@ class Life(RuleBasedStateMachine):
         tables = await dump(self.store, [table for table in TABLES if table not in ("decisions", "stock")])
         query = "select s::text from stock s where as_of is not null or incoming <> 0 or reserved <> 0 order by 1"
         return tables | {"stock": [row[0] for row in await rows(self.store, query)]}
+
+
+def other(warehouse: str | None) -> str:
+    return "MAIN" if warehouse == "SHOP" else "SHOP"
 
 
 def difference(
