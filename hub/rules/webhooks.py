@@ -27,6 +27,7 @@ _SECRET_BYTES = range(24, 65)
 LONGEST_PAUSE = timedelta(minutes=1)
 """How long a receiver that can't be reached at all is left in peace, at most."""
 LONGEST_RETRY_AFTER = timedelta(days=1)
+"""What a receiver that asks to be left in peace for longer gets."""
 
 
 def url_problem(url: str, trusted: Collection[str]) -> Reason | None:
@@ -107,7 +108,7 @@ def next_attempt(failures: int, schedule: Sequence[timedelta], asked: timedelta 
     """
     if failures >= len(schedule):
         return None
-    return max(schedule[failures], min(asked or timedelta(), LONGEST_RETRY_AFTER))
+    return max(schedule[failures], asked or timedelta())
 
 
 def _wrong(code: str, fa: str, en: str) -> Reason:

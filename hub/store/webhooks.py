@@ -77,7 +77,7 @@ update webhook_deliveries d set
     ),
     finished_at = case when $3 or $4::interval is null then now() end
 where id = $1 and claim = $2 and status = 'pending'
-returning webhook_id, document_id, created_at
+returning webhook_id, document_id, attempts
 """
 
 _FOLLOWERS = """
@@ -433,7 +433,7 @@ async def _finish(connection: Any, each: Finished) -> None:
     row = await connection.fetchrow(
         _FINISH, delivery.id, delivery.claim, each.succeeded, each.again_after, made, MAX_TRIES_KEPT
     )
-    if row and (delivery.failures or not each.succeeded):
+    if row and (row[2] > 1 or not each.succeeded):  # what was tried once and got through has put off nothing
         await connection.execute(_FOLLOWERS, row[0], row[1], delivery.id, each.again_after)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from hub.rules.webhooks import is_public, url_problem
+from hub.rules.webhooks import LONGEST_RETRY_AFTER, is_public, url_problem
 from schemas.dates import utc_now
 
 CONNECT_SECONDS = 5.0
@@ -108,21 +108,25 @@ class Client:
 
 def _why(problem: Exception) -> str:
     inner = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
-    return (str(inner) or type(inner).__name__)[:MAX_ERROR]
+    return _printable(str(inner) or type(inner).__name__)[:MAX_ERROR]
 
 
 def _excerpt(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")
-    return "".join(each if each.isprintable() else " " for each in text).strip()[:MAX_EXCERPT]
+    return _printable(data.decode("utf-8", "replace"))[:MAX_EXCERPT]
+
+
+def _printable(text: str) -> str:
+    """A text of the receiver's as the log can keep it, in one line: PostgreSQL takes no NUL."""
+    return "".join(each if each.isprintable() else " " for each in text).strip()
 
 
 def _retry_after(text: str) -> timedelta | None:
-    """What a Retry-After header asks for: seconds, or a date."""
+    """What a Retry-After header asks for, seconds or a date, as far as it is granted."""
     if text.isascii() and text.isdigit() and len(text) < 9:
-        return timedelta(seconds=int(text))
+        return min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(at - utc_now(), timedelta())
+    return min(max(at - utc_now(), timedelta()), LONGEST_RETRY_AFTER)

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -178,6 +179,30 @@ async def test_one_event_given_up_leaves_a_webhook_that_works_active(store: Stor
     assert receiver.got[-1].headers["webhook-id"] == str(given_up.event_id)
 
 
+@pytest.mark.parametrize("how", ["redelivered", "set active"])
+async def test_what_waited_behind_one_that_is_sent_again_by_hand_follows_at_once(
+    store: Store, receiver: Receiver, how: str
+) -> None:
+    webhook = await subscribed(store, receiver.url)
+    receiver.answer = lambda _: web.Response(status=500)
+    await happened(store, event_of("shop", "A", 1))
+
+    async def failed() -> bool:
+        return (await webhooks.deliveries(store, webhook.id, limit=1))[0].attempts > 0
+
+    async with sending(store, retries=(timedelta(hours=12),)):
+        await until(failed)
+        await happened(store, event_of("shop", "A", 2))
+        receiver.answer = lambda _: web.Response()
+        if how == "redelivered":
+            [first] = (await webhooks.deliveries(store, webhook.id, limit=2))[1:]
+            assert await webhooks.redeliver(store, webhook.id, first.id)
+        else:
+            await webhooks.change(store, webhook.id, {"active": True})
+        await until(lambda: all_done(store))
+    assert [got.step for got in receiver.got] == [("A", 1), ("A", 1), ("A", 2)]
+
+
 async def test_410_ends_it_at_once(store: Store, receiver: Receiver) -> None:
     webhook = await subscribed(store, receiver.url)
     receiver.answer = lambda _: web.Response(status=410)
@@ -217,6 +242,55 @@ async def test_retry_after_is_honoured_for_the_whole_receiver(
     assert found.paused_until is not None
     pause = found.paused_until - found.created_at
     assert timedelta(minutes=minutes - 5) < pause < timedelta(minutes=minutes + 30)
+
+
+@pytest.mark.parametrize("asked", ["99999999", "Fri, 31 Dec 9999 23:59:59 -1200"])
+async def test_no_receiver_is_left_in_peace_for_more_than_a_day(store: Store, receiver: Receiver, asked: str) -> None:
+    webhook = await subscribed(store, receiver.url)
+    receiver.answer = lambda _: web.Response(status=503, headers={"Retry-After": asked})
+    await happened(store, event_of("shop", "A", 1))
+    async with sending(store):
+        await until(lambda: receiver.got)
+
+        async def paused() -> Any:
+            found = await webhooks.get(store, webhook.id)
+            return found is not None and found.paused_until
+
+        until_when = await until(paused)
+    assert timedelta(hours=23) < until_when - webhook.created_at < timedelta(hours=25)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "\xff soon",
+    ],
+)
+async def test_a_header_that_makes_no_sense_stops_nobody(store: Store, receiver: Receiver, header: str) -> None:
+    webhook = await subscribed(store, receiver.url)
+    receiver.answer = lambda _: web.Response(headers={"Retry-After": header})
+    await happened(store, event_of("shop", "A", 1))
+    async with sending(store):
+        await until(lambda: all_done(store))
+    assert await statuses(store, webhook.id) == ["delivered"]
+
+
+async def test_what_is_no_answer_at_all_is_written_down_in_one_line(store: Store) -> None:
+    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 \x00\r\n\xff\x00: x\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        webhook = await subscribed(store, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await happened(store, event_of("shop", "A", 1))
+        async with sending(store, retries=()):
+            await until(lambda: all_done(store))
+    [delivery] = await webhooks.deliveries(store, webhook.id, limit=2)
+    assert delivery.status == "given_up"
+    assert delivery.tries[0].error.startswith("no answer: ")
+    assert delivery.tries[0].error.isprintable()
 
 
 async def test_two_senders_share_the_work_and_keep_the_order(store: Store, receiver: Receiver) -> None:
