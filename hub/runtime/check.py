@@ -56,12 +56,12 @@ def declared(config: Config) -> Iterator[Finding]:
 
 async def found(config: Config, seconds: float) -> AsyncIterator[Finding]:
     """What the servers and connectors answer that the configuration names, each within ``seconds``. Changes nothing."""
-    if config.kafka.embedded and not servers.RUN_FILE.exists():
+    if config.kafka.embedded and not servers.of_hub_dev():
         yield Finding("Kafka", Outcome.NOTE, "embedded: hub dev starts it")
     else:
         async for finding in _kafka(config, seconds):
             yield finding
-    if config.postgres.embedded and not servers.RUN_FILE.exists():
+    if config.postgres.embedded and not servers.of_hub_dev():
         yield Finding("PostgreSQL", Outcome.NOTE, "embedded: hub dev starts it")
     else:
         async for finding in _postgres(config, seconds):

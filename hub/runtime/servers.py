@@ -1,9 +1,11 @@
 """Where this hub's Kafka and PostgreSQL are: as configured, else the embedded ones of a running ``hub dev``."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from hub.bus.settings import Kafka
 from hub.runtime.config import Config, Security
@@ -62,10 +64,21 @@ async def opened_store(config: Config) -> AsyncIterator[Store]:
         await store.close()
 
 
+def of_hub_dev() -> dict[str, Any]:
+    """What the ``hub dev`` of this directory says of itself; nothing if none runs. One that was killed leaves its file
+    behind, so its process is looked for."""
+    try:
+        about: dict[str, Any] = json.loads(RUN_FILE.read_text(encoding="utf-8"))
+        os.kill(about["pids"]["hub"], 0)
+    except (OSError, ValueError, KeyError):
+        return {}
+    return about
+
+
 def _running(server: str, setting: str) -> str:
     try:
-        address = json.loads(RUN_FILE.read_text(encoding="utf-8"))[server]
-    except (OSError, ValueError, KeyError):
+        address = of_hub_dev()[server]
+    except KeyError:
         raise Failure(
             f"No {setting} is configured, and no hub dev runs in {Path.cwd()}.",
             f"Name one in the configuration, or start hub dev here ({RUN_FILE} tells then where it is).",

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -155,10 +156,27 @@ async def test_check_asks_the_servers_of_a_running_hub_dev(
     (tmp_path / "hub.toml").write_text("", encoding="utf-8")
     code, out, _ = await hub("check")
     assert (code, "note  Kafka: embedded" in out, "note  PostgreSQL: embedded" in out) == (0, True, True)
-    servers.RUN_FILE.write_text(json.dumps({"kafka": kafka.bootstrap, "postgres": database}), encoding="utf-8")
+    about = {"kafka": kafka.bootstrap, "postgres": database, "pids": {"hub": os.getpid()}}
+    servers.RUN_FILE.write_text(json.dumps(about), encoding="utf-8")
     code, out, _ = await hub("check")
     assert "ok    PostgreSQL: answers" in out
     assert f"ok    Kafka: {kafka.bootstrap} answers" in out
+
+
+async def test_a_hub_dev_that_was_killed_does_not_count_as_running(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "RUN_FILE", tmp_path / "run.json")
+    (tmp_path / "hub.toml").write_text("", encoding="utf-8")
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
+    about = {"kafka": "127.0.0.1:1", "postgres": "postgresql://127.0.0.1:1/peyvand", "pids": {"hub": ended.pid}}
+    servers.RUN_FILE.write_text(json.dumps(about), encoding="utf-8")
+    code, out, _ = await hub("check")
+    assert (code, "note  Kafka: embedded" in out, "note  PostgreSQL: embedded" in out) == (0, True, True)
+    code, _, err = await hub("show", "shop/A")
+    assert code == 1
+    assert "no hub dev runs in" in err
 
 
 async def test_check_tells_a_refused_login_without_the_password(hub: Hub, database: str, tmp_path: Path) -> None:
@@ -215,7 +233,7 @@ async def test_a_key_is_made_listed_and_revoked(hub: Hub, database: str) -> None
         code, _, err = await hub("key", "create", "x", "--scope", "everything")
         assert (code, "no such scope: everything" in err) == (1, True)
         code, _, err = await hub("key", "revoke", "shop")
-        assert (code, err) == (0, "Key shop is revoked; requests with it are refused from now.\n")
+        assert (code, err) == (0, "Key shop is revoked; requests with it are refused within 10 seconds.\n")
         key = await keys.find(store, token.strip())
         assert key is not None
         assert key.revoked_at is not None

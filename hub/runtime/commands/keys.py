@@ -3,6 +3,7 @@
 import asyncio
 from argparse import Namespace
 
+from hub.api.settings import ApiSettings
 from hub.runtime import servers
 from hub.runtime.config import Config
 from hub.runtime.console import margin, screen, show, table
@@ -67,7 +68,7 @@ def revoke(config: Config, args: Namespace) -> int:
     """Revoke a key by its name."""
     if not asyncio.run(_revoke(config, args.name)):
         raise Failure(f"There is no live key named {args.name}.", "hub key list shows the keys.")
-    show(margin(), f"Key {args.name} is revoked; requests with it are refused from now.")
+    show(margin(), f"Key {args.name} is revoked; requests with it are refused within {ApiSettings().key_seconds:g} seconds.")
     return 0
 
 
