@@ -14,13 +14,14 @@ from playwright.async_api import expect
 
 from hub.bus.topics import create_topics
 from hub.runtime.words import KINDS, STATES
-from hub.store import keys
+from hub.store import keys, master
 from hub.store.pool import Store
 from schemas import topics
 from schemas.commands import AnyCommand
 from schemas.dates import utc_now
 from schemas.documents import Kind, State, Totals
 from schemas.events import COMMAND_REFUSED, DocumentEvent
+from schemas.master import Account, Finance
 from schemas.reasons import reason
 from tests.api.events import event, publish
 from tests.api.world import Hub, Shop, open_shop
@@ -321,7 +322,38 @@ async def test_filters_by_state_and_text(visit: Visit, shop: Shop) -> None:
     await visit.at("search").fill(shop.account)
     await expect(visit.rows).to_have_count(2)
     await visit.at("search").fill("nothing like it")
-    await expect(visit.at("empty")).to_have_text("هیچ‌یک از سندهای اخیر با این صافی نمی‌خواند.")
+    await expect(visit.at("empty")).to_contain_text("هیچ‌یک از سندهای اخیر با این صافی نمی‌خواند")
+
+
+async def test_the_filters_find_what_is_older_than_the_latest(
+    hub: Hub, shop: Shop, site: Site, visitor: Visitor
+) -> None:
+    held = f"{shop.source}-Held"
+    await send(shop, beyond_credit(shop, held))
+    await sold(shop, FIRST_PAGE)
+    visit = await live(await visitor(site.address))
+    await expect(visit.rows).to_have_count(FIRST_PAGE)
+    await expect(visit.row(held)).to_have_count(0)
+    await visit.tile("held").click()
+    await expect(visit.row(held)).to_be_visible()
+    await visit.page.reload()
+    for typed in (held, shop.account, f"{shop.source}/{held}"):
+        await visit.at("search").fill(typed)
+        await expect(visit.row(held)).to_be_visible()
+        await visit.page.reload()
+
+
+FIRST_PAGE = 50
+"""So many documents the page reads at first."""
+
+
+async def sold(shop: Shop, count: int) -> None:
+    """Many orders of another account, decided."""
+    mark = f"{shop.account}x"
+    await master.apply(shop.hub.store, [Account(mark, "مشتری دیگر"), Finance(mark, utc_now(), direct=10**12)])
+    orders = [shop.order(f"{shop.source}-{number}", account=mark) for number in range(count)]
+    answer = await shop.client.post("/v1/documents?wait=decision&timeout=30", orders)
+    assert answer.status == 200, answer.data
 
 
 # --- a document's story

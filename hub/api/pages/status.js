@@ -76,6 +76,7 @@ const WORDS = {
     "This key isn't valid, or it was revoked. Enter the whole of it, as it was shown.",
   ],
   key_forget: ["فراموش کردن کلید", "Forget the key"],
+  key_give: ["ورود با کلید", "Enter with a key"],
 
   counts: ["شمار سندها در هر وضعیت", "Documents by state"],
   all: ["همه", "all"],
@@ -102,7 +103,10 @@ const WORDS = {
     "هنوز سندی نیامده است؛ با رسیدن نخستین سند، همین‌جا دیده می‌شود.",
     "No document has come yet; the first one will appear here.",
   ],
-  no_match: ["هیچ‌یک از سندهای اخیر با این صافی نمی‌خواند.", "None of the latest documents matches."],
+  no_match: [
+    "هیچ‌یک از سندهای اخیر با این صافی نمی‌خواند؛ سند قدیمی با شناسه یا حساب کامل پیدا می‌شود.",
+    "None of the latest documents matches; an older one is found by its whole id or account.",
+  ],
   asking: ["در حال خواندن…", "Reading…"],
   news_one: ["{document}: {state}", "{document}: {state}"],
   news_more: ["{count} سند تغییر کرد؛ آخرین: {document}، {state}", "{count} documents changed; the latest: {document}, {state}"],
@@ -143,8 +147,15 @@ const WORDS = {
   approval: ["تأییدکننده", "Approval"],
   posting: ["شمارهٔ ثبت", "Number in the books"],
   note: ["یادداشت", "Note"],
+  released: ["آزادکننده", "Released by"],
   id: ["شناسهٔ سند", "Document id"],
   by: ["از سوی {actor}", "by {actor}"],
+
+  action_note: ["یادداشت شما (اختیاری)", "Your note (optional)"],
+  approve: ["تأیید سند", "Approve"],
+  refuse: ["رد سند", "Refuse"],
+  release: ["آزادسازی برای ثبت در حسابگر", "Release to the books"],
+  action_failed: ["انجام نشد؛ کمی بعد دوباره بزنید.", "It wasn't done; try again in a moment."],
 };
 
 const STATES = {
@@ -366,9 +377,9 @@ class Refused extends Error {
 }
 
 /** Raises Refused, or what fetch raises when there is no answer. */
-async function ask(path, { headers = {}, signal = AbortSignal.timeout(ANSWER_MS) } = {}) {
+async function ask(path, { headers = {}, signal = AbortSignal.timeout(ANSWER_MS), ...more } = {}) {
   const authorization = key === null ? {} : { Authorization: `Bearer ${key}` };
-  const response = await fetch(path, { headers: { ...headers, ...authorization }, signal, cache: "no-store" });
+  const response = await fetch(path, { ...more, headers: { ...headers, ...authorization }, signal, cache: "no-store" });
   if (!response.ok) {
     throw new Refused(response.status, await response.json().catch(() => null));
   }
@@ -382,6 +393,21 @@ function problemText(problem, otherwise) {
 
 async function askJson(path) {
   return exactJson(await (await ask(path)).text());
+}
+
+async function send(method, path, body) {
+  await ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** What the key may do; nothing without one. */
+let scopes = [];
+
+function may(scope) {
+  return scopes.includes(scope) || scopes.includes("admin");
+}
+
+async function readScopes() {
+  scopes = key === null ? [] : (await askJson("/v1/me")).scopes;
 }
 
 /** JSON with whole numbers too large for a JavaScript number as their digits. */
@@ -472,6 +498,44 @@ async function readLatest() {
   }
   for (const entry of entries.values()) entry.place = entry.at;
   isRead = true;
+  askedFor = "";
+  readWantedSoon();
+  draw();
+}
+
+const readWantedSoon = atMostEvery(1_000, readWanted);
+/** For which filter older documents were read since the latest were; "" if for none. */
+let askedFor = "";
+
+/** The lists that have what the filter is for: of its state, and of what was typed as the id or the account it may be. */
+function questions() {
+  const typed = $("search").value.trim();
+  const [, source, own] = /^([^/]+)\/(.+)$/.exec(typed) ?? [];
+  const asked = [
+    wantedState && { state: wantedState },
+    typed && { source_id: typed },
+    typed && { account: typed },
+    own && { source, source_id: own },
+  ];
+  return asked.filter(Boolean).map((one) => new URLSearchParams(one).toString());
+}
+
+/** Read what the filter is for: it may be older than all that is known. */
+async function readWanted() {
+  const asked = questions();
+  if (connection !== "live" || asked.join() === askedFor) return;
+  try {
+    const pages = await Promise.all(asked.map((one) => askJson(`/v1/documents?limit=${MOST_ROWS}&${one}`)));
+    for (const doc of pages.flatMap((page) => page.items)) {
+      if (takeDocument(doc)) entries.get(doc.id).place ??= Date.parse(doc.changed_at);
+    }
+  } catch (error) {
+    if (error.status !== 422) {
+      readWantedSoon(); // what is known is shown meanwhile; health tells what is wrong
+      return;
+    }
+  }
+  askedFor = asked.join();
   draw();
 }
 
@@ -510,7 +574,8 @@ function draw() {
   const figures = { shown: number(listed.length), known: number(entries.size) };
   setText($("shown"), isRead ? say(listed.length === entries.size ? "known" : "shown", figures) : "");
   $("empty").hidden = listed.length > 0;
-  setText($("empty"), say(!isRead ? "asking" : entries.size ? "no_match" : "empty"));
+  const isAsked = isRead && questions().join() === askedFor;
+  setText($("empty"), say(!isAsked ? "asking" : entries.size ? "no_match" : "empty"));
 }
 
 function placeRows(listed) {
@@ -635,6 +700,7 @@ function buildTiles() {
       wantedState = wantedState === state ? "" : state;
       drawTiles();
       draw();
+      readWantedSoon();
     });
     $("tiles").append(element("li", {}, tile));
   }
@@ -723,6 +789,7 @@ function drawConnection() {
   $("content").hidden = connection === "locked";
   $("key-form").hidden = connection !== "locked";
   $("forget").hidden = key === null || connection === "locked";
+  $("use-key").hidden = key !== null || connection !== "live";
   const since = lastHeard ? say("lost_since", { time: clock(lastHeard) }) : say("lost_at_first");
   $("lost").hidden = connection !== "lost" && !isHealed;
   $("lost").classList.toggle("healed", connection !== "lost");
@@ -779,10 +846,12 @@ async function followOnce(connected) {
     const response = await ask("/v1/live", { headers: lastId ? { "Last-Event-ID": lastId } : {}, signal: cut.signal });
     heard();
     if (!lastId) isRead = false;
+    await readScopes();
     if (!isRead) await readLatest();
     connected();
     keepKey();
     setConnection("live");
+    readWantedSoon();
     countSoon();
     if (storyId === null) onAddress();
     else readStorySoon();
@@ -837,6 +906,7 @@ function keepKey() {
 async function newKey(refused) {
   keyTrouble = key === null ? null : refused;
   key = null;
+  scopes = [];
   keepKey();
   lastId = "";
   isRead = false;
@@ -882,12 +952,16 @@ function forgetKey() {
 
 let storyId = null;
 let story = null;
+/** The document of the story as it now is. */
+let storyDoc = null;
 const readStorySoon = atMostEvery(1_000, readStory);
 
 function openStory(id) {
   if (location.hash !== `#${id}`) history.pushState({ isStory: true }, "", `#${id}`);
   storyId = id;
   story = null;
+  $("note").value = "";
+  actionTrouble = null;
   drawStory();
   if (!$("story").open) $("story").showModal();
   readStory();
@@ -928,6 +1002,8 @@ function drawStory() {
   const entry = entries.get(storyId);
   const steps = story?.items ?? [];
   const doc = steps.findLast((step) => step.document)?.document ?? entry?.doc ?? null;
+  storyDoc = doc;
+  drawActions();
   const kind = doc ? `${called(KINDS, doc.kind)} · ` : "";
   $("story-kind").replaceChildren(kind, bdi(doc?.source ?? entry?.source ?? ""));
   $("story-title").replaceChildren(bdi(doc?.source_id ?? entry?.sourceId ?? storyId));
@@ -945,6 +1021,49 @@ function drawStory() {
       doc && particularsOf(doc),
     ].filter(Boolean),
   );
+}
+
+// --- what may be done about a document
+
+/** By command: the scope it needs, and which documents it is for. */
+const ACTIONS = {
+  approve: { scope: "documents:approve", isFor: (doc) => doc.state === "held" },
+  refuse: { scope: "documents:approve", isFor: (doc) => doc.state === "held" },
+  release: { scope: "documents:write", isFor: waitsForRelease },
+};
+
+let isActing = false;
+/** What became of the last command: what ask() raised; null if all is well. */
+let actionTrouble = null;
+
+function waitsForRelease(doc) {
+  return doc.state === "cleared" && doc.posting_policy === "manual" && !doc.released;
+}
+
+function drawActions() {
+  const buttons = [...$("actions").querySelectorAll("button")];
+  for (const button of buttons) {
+    const { scope, isFor } = ACTIONS[button.dataset.command];
+    button.hidden = storyDoc === null || !may(scope) || !isFor(storyDoc);
+    button.disabled = isActing;
+  }
+  $("actions").hidden = buttons.every((button) => button.hidden);
+  setText($("action-problem"), actionTrouble ? problemText(actionTrouble.problem, "action_failed") : "");
+}
+
+/** Give a command on the document as it is shown, and show what came of it. */
+async function act(command) {
+  const { id, revision } = storyDoc;
+  isActing = true;
+  drawActions();
+  try {
+    await send("POST", `/v1/documents/${id}/${command}?wait=decision&timeout=5`, { note: $("note").value, revision });
+    actionTrouble = null;
+  } catch (error) {
+    if (storyId === id) actionTrouble = error;
+  }
+  isActing = false;
+  await readStory();
 }
 
 function summaryOf(doc) {
@@ -1076,12 +1195,17 @@ function particularsOf(doc) {
       ["received", moment(doc.received_at)],
       ["changed", moment(doc.changed_at)],
       ["expires", moment(doc.expires_at)],
-      ["approval", approval && text([approval.by, approval.note].filter(Boolean).join(" · "))],
+      ["approval", approval && text(byWhom(approval))],
+      ["released", doc.released && text(byWhom(doc.released))],
       ["posting", text(posting?.number ?? posting?.error)],
       ["revision", number(doc.revision)],
       ["id", text(doc.id)],
     ]),
   );
+}
+
+function byWhom({ by, note }) {
+  return [by, note].filter(Boolean).join(" · ");
 }
 
 function momentOf(moment) {
@@ -1150,6 +1274,7 @@ function begin() {
   $("search").addEventListener("input", () => {
     wantedText = plain($("search").value);
     draw();
+    readWantedSoon();
   });
   $("pause").addEventListener("click", () => {
     isPaused = !isPaused;
@@ -1160,7 +1285,10 @@ function begin() {
   $("rows").addEventListener("click", onRowClick);
   $("rows").addEventListener("keydown", onRowKey);
   $("key-form").addEventListener("submit", onKey);
+  $("use-key").addEventListener("click", forgetKey);
   $("forget").addEventListener("click", forgetKey);
+  $("actions").addEventListener("submit", (event) => event.preventDefault());
+  $("actions").addEventListener("click", ({ target }) => target.dataset.command && act(target.dataset.command));
   $("retry").addEventListener("click", () => wake());
   $("story-close").addEventListener("click", () => $("story").close());
   $("story").addEventListener("click", (event) => event.target === $("story") && $("story").close());
