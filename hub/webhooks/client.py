@@ -108,16 +108,12 @@ class Client:
 
 def _why(problem: Exception) -> str:
     inner = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
-    return _printable(str(inner) or type(inner).__name__)[:MAX_ERROR]
+    return (str(inner) or type(inner).__name__)[:MAX_ERROR]
 
 
 def _excerpt(data: bytes) -> str:
-    return _printable(data.decode("utf-8", "replace"))[:MAX_EXCERPT]
-
-
-def _printable(text: str) -> str:
-    """A text of the receiver's as the log can keep it, in one line: PostgreSQL takes no NUL."""
-    return "".join(each if each.isprintable() else " " for each in text).strip()
+    text = data.decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else " " for each in text).strip()[:MAX_EXCERPT]
 
 
 def _retry_after(text: str) -> timedelta | None:
