@@ -1,7 +1,9 @@
 """A PostgreSQL of this module's own, in a directory with a Persian name."""
 
 import asyncio
+import os
 import stat
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,6 +66,30 @@ async def test_data_port_and_password_are_the_same_after(how: str, own: Embedded
 
     assert await own.start() == before
     assert await value(before, "SELECT name FROM goods") == "چای"
+
+
+async def test_after_a_crash_of_the_machine_its_pid_file_may_be_empty(own: EmbeddedPostgres, directory: Path) -> None:
+    before = await restarted(own)
+    own.kill()
+    (directory / "data" / "postmaster.pid").write_text("", encoding="utf-8")
+    assert await own.start() == before
+
+
+async def test_after_a_crash_of_the_machine_its_old_pid_may_be_anybodys(own: EmbeddedPostgres, directory: Path) -> None:
+    before = await restarted(own)
+    own.kill()
+    owner = (directory / "data").stat()
+    identity = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    somebody = subprocess.Popen(["sleep", "600"], **identity)  # type: ignore[call-overload]
+    try:
+        file = directory / "data" / "postmaster.pid"
+        _, rest = file.read_text(encoding="utf-8").split("\n", 1)
+        file.write_text(f"{somebody.pid}\n{rest}", encoding="utf-8")
+        assert await own.start() == before
+        assert await value(before, "SELECT name FROM goods") == "چای"
+    finally:
+        somebody.kill()
+        somebody.wait()
 
 
 async def test_a_connection_that_is_busy_delays_neither_stop_nor_recovery(own: EmbeddedPostgres) -> None:

@@ -145,6 +145,17 @@ def running_in(directory: Path, executable: Path) -> list[psutil.Process]:
     return found
 
 
+def runs_in(number: int, name: str, directory: Path) -> bool:
+    """Whether the process of this number runs a program called `name` in `directory`, as far as it can be told."""
+    try:
+        process = psutil.Process(number)
+        return process.name() == name and Path(process.cwd()) == directory.resolve()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
 async def end_leftovers(directory: Path, executable: Path, orderly: signal.Signals, seconds: float) -> int:
     """End what a killed run left running in `directory`; how many there were. The caller holds the directory's lock.
 

@@ -72,6 +72,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if not self._data.exists():
             self._report("Making the PostgreSQL database ...")
             await self._initialise(binaries, account)
+        self._forget_another_pid()
         password = self._password_file.read_text(encoding="ascii")
         port = choose_port(self._asked_port, self._directory / "port", server=self.name)
         self._report("Starting PostgreSQL ...")
@@ -139,6 +140,16 @@ class EmbeddedPostgres(EmbeddedServer):
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             raise explain_silence(self.name, f"{LOOPBACK}:{port}", _READY_SECONDS, self._log) from None
+
+    def _forget_another_pid(self) -> None:
+        """PostgreSQL doesn't start while the process lives that its file names, or if that is empty. After a crash of
+        the whole machine or container the number may be anybody's, and what ran here has ended."""
+        try:
+            first = self._postmaster_file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        except FileNotFoundError:
+            return
+        if not (first.isdecimal() and child.runs_in(int(first), "postgres", self._data)):
+            self._postmaster_file.unlink()
 
     def _is_ready(self) -> bool:
         """Whether the postmaster says so in the last line of its file, which is how pg_ctl knows as well."""
