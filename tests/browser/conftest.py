@@ -14,8 +14,9 @@ from playwright.async_api import Browser, async_playwright, expect
 from hub.bus.producer import Producer
 from hub.bus.settings import Kafka
 from hub.bus.topics import create_topics
-from hub.rules.settings import RuleSettings
+from hub.rules.settings import Policy, RuleSettings
 from hub.store.pool import Store
+from schemas.documents import PostingPolicy
 from streams.settings import StreamSettings
 from streams.worker import running
 from tests.api.world import Hub, Shop, open_shop
@@ -32,6 +33,8 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 PATIENCE_MS = 20_000
+KEPT = "kept by hand"
+"""A source whose documents wait to be released."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -58,7 +61,8 @@ async def hub(kafka: KafkaServer, postgres: PostgresServer, template_database: s
     """A hub with topics and a database of these tests' own, deciding."""
     database = f"browser_{secrets.token_hex(6)}"
     await execute(postgres.dsn, f"CREATE DATABASE {database} TEMPLATE {template_database}")
-    store, rules = Store(dsn_of(postgres.dsn, database), size=8), RuleSettings()
+    store = Store(dsn_of(postgres.dsn, database), size=8)
+    rules = RuleSettings(by_source={KEPT: Policy(posting=PostingPolicy.MANUAL)})
     await store.open()
     async with topics(kafka) as bus, aiohttp.ClientSession() as session:
         producer = Producer(bus)

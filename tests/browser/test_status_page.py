@@ -8,6 +8,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+from aiohttp import web
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from playwright.async_api import expect
@@ -25,8 +26,9 @@ from schemas.master import Account, Finance
 from schemas.reasons import reason
 from tests.api.events import event, publish
 from tests.api.world import Hub, Shop, open_shop
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import KEPT, Visitor
 from tests.browser.visit import NO_ANSWER, Site, Visit, live
+from tests.webhooks.world import all_done, event_of, happened, receiving, sending, subscribed, until
 
 NewSite = Callable[..., Awaitable[Site]]
 
@@ -510,6 +512,105 @@ async def test_a_revoked_key_ends_the_visit(hub: Hub, new_site: NewSite, visitor
     await keys.revoke(hub.store, f"watcher-{shop.source}")
     await expect(visit.at("key-problem")).to_contain_text("باطل شده است")
     await expect(visit.rows).to_have_count(0)
+
+
+# --- what is done on the page
+
+
+async def test_with_a_key_a_held_document_is_approved_in_its_story(site: Site, shop: Shop, visitor: Visitor) -> None:
+    await send(shop, beyond_credit(shop, shop.source))
+    visit = await live(await visitor(site.address))
+    story = await visit.open(shop.source)
+    await expect(story.locator(".history .badge")).to_have_text([HELD])
+    await expect(visit.at("actions")).to_be_hidden()
+    await visit.page.keyboard.press("Escape")
+    await visit.at("use-key").click()
+    await give(visit, token_of(shop.client.token))
+    await visit.open(shop.source)
+    await expect(visit.at("actions").get_by_role("button")).to_have_text(["تأیید سند", "رد سند"])
+    await visit.at("note").fill("با مدیر هماهنگ شد")
+    await visit.at("actions").get_by_role("button", name="تأیید سند").click()
+    await expect(story.locator(".history .badge")).to_have_text([HELD, "تأییدشده"])
+    await expect(story.locator(".particulars")).to_contain_text("با مدیر هماهنگ شد")
+    await expect(visit.at("actions")).to_be_hidden()
+
+
+async def test_a_document_kept_from_the_books_is_released_in_its_story(
+    hub: Hub, new_site: NewSite, visitor: Visitor
+) -> None:
+    locked = await new_site(hub)
+    shop = await open_shop(hub, locked.address, KEPT)
+    await send(shop, shop.order(shop.account))
+    visit = await visitor(locked.address)
+    await give(visit, token_of(shop.client.token))
+    await visit.tile("cleared").click()
+    story = await visit.open(shop.account)
+    await story.get_by_role("button", name="آزادسازی برای ثبت در حسابگر").click()
+    await expect(story.locator(".particulars")).to_contain_text("آزادکننده")
+    await expect(story.locator(".history > li")).to_have_count(2)
+    await expect(visit.at("actions")).to_be_hidden()
+
+
+async def test_who_may_only_look_is_offered_nothing(hub: Hub, new_site: NewSite, visitor: Visitor) -> None:
+    locked = await new_site(hub)
+    shop = await open_shop(hub, locked.address)
+    await send(shop, beyond_credit(shop, shop.source))
+    await subscribed(hub.store, "https://shop.example.com/hook", shop.source)
+    watcher = await hub.key(locked.address, "documents:read", "live:read", source=shop.source)
+    visit = await visitor(locked.address)
+    await give(visit, token_of(watcher.token))
+    story = await visit.open(shop.source)
+    await expect(story.locator(".history li")).to_have_count(1)
+    await expect(visit.at("actions")).to_be_hidden()
+    await expect(visit.at("webhooks")).to_be_hidden()
+
+
+async def test_a_command_that_is_refused_says_why(hub: Hub, new_site: NewSite, visitor: Visitor) -> None:
+    locked = await new_site(hub, key_seconds=0.05)
+    shop = await open_shop(hub, locked.address)
+    await send(shop, beyond_credit(shop, shop.source))
+    name = f"boss-{shop.source}"
+    scopes = ("documents:read", "documents:approve", "live:read")
+    _, token = await keys.create(hub.store, name=name, source=shop.source, scopes=scopes, per_minute=600)
+    visit = await visitor(locked.address)
+    await give(visit, token)
+    story = await visit.open(shop.source)
+    await expect(story.get_by_role("button", name="رد سند")).to_be_visible()
+    await keys.revoke(hub.store, name)
+    await story.get_by_role("button", name="رد سند").click()
+    await expect(visit.at("action-problem")).to_contain_text("کلیدی معتبر")
+
+
+async def test_a_failed_webhook_is_set_active_and_its_delivery_sent_again(
+    hub: Hub, new_site: NewSite, visitor: Visitor
+) -> None:
+    locked = await new_site(hub)
+    watcher = await hub.key(locked.address, "documents:read", "live:read", "webhooks:manage")
+    source = (await watcher.get("/v1/me")).body["source"]
+    async with receiving() as receiver:
+        receiver.answer = lambda _: web.Response(status=500)
+        await subscribed(hub.store, receiver.url, source)
+        await happened(hub.store, event_of(source, "A", 1))
+        async with sending(hub.store, retries=()):
+            await until(lambda: all_done(hub.store))
+        visit = await visitor(locked.address)
+        await give(visit, token_of(watcher.token))
+        webhooks = visit.at("webhooks")
+        await expect(visit.at("webhooks-more")).to_have_text("۱، ۱ با اشکال")
+        await webhooks.locator("summary").click()
+        await expect(webhooks.locator(".badge")).to_have_text("غیرفعال")
+        await webhooks.get_by_role("button", name="ارسال‌ها").click()
+        entry = webhooks.locator(".log li")
+        await expect(entry.locator(".badge")).to_have_text("بی‌نتیجه")
+        await expect(entry).to_contain_text("پاسخ ۵۰۰")
+        await expect(entry.get_by_role("button", name="ارسال دوباره")).to_have_count(0)
+        await webhooks.get_by_role("button", name="فعال‌سازی دوباره").click()
+        receiver.answer = lambda _: web.Response()
+        await entry.get_by_role("button", name="ارسال دوباره").click()
+        async with sending(hub.store):
+            await expect(entry.locator(".badge")).to_have_text("رسیده")
+        await expect(visit.at("webhooks-more")).to_have_text("۱، همه درست")
+    assert [got.step for got in receiver.got] == [("A", 1), ("A", 1)]
 
 
 # --- when something is wrong

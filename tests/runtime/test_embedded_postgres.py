@@ -3,7 +3,6 @@
 import asyncio
 import os
 import stat
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -80,7 +79,7 @@ async def test_after_a_crash_of_the_machine_its_old_pid_may_be_anybodys(own: Emb
     own.kill()
     owner = (directory / "data").stat()
     identity = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
-    somebody = subprocess.Popen(["sleep", "600"], **identity)  # type: ignore[call-overload]
+    somebody = await asyncio.create_subprocess_exec("sleep", "600", **identity)
     try:
         file = directory / "data" / "postmaster.pid"
         _, rest = file.read_text(encoding="utf-8").split("\n", 1)
@@ -89,7 +88,7 @@ async def test_after_a_crash_of_the_machine_its_old_pid_may_be_anybodys(own: Emb
         assert await value(before, "SELECT name FROM goods") == "چای"
     finally:
         somebody.kill()
-        somebody.wait()
+        await somebody.wait()
 
 
 async def test_a_connection_that_is_busy_delays_neither_stop_nor_recovery(own: EmbeddedPostgres) -> None:

@@ -19,6 +19,9 @@ const LONG_AWAY_MS = 10 * 60_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 const FRESH_MS = 4_000;
+const WEBHOOKS_MS = 10_000;
+/** So many deliveries are shown of each webhook: of the latest, and of those given up. */
+const MOST_DELIVERIES = 30;
 
 const COMMAND_REFUSED = "document.command_refused";
 
@@ -151,6 +154,16 @@ const WORDS = {
   id: ["شناسهٔ سند", "Document id"],
   by: ["از سوی {actor}", "by {actor}"],
 
+  webhooks: ["وب‌هوک‌ها", "Webhooks"],
+  webhooks_well: ["{count}، همه درست", "{count}, all well"],
+  webhooks_bad: ["{count}، {bad} با اشکال", "{count}, {bad} in trouble"],
+  activate: ["فعال‌سازی دوباره", "Set active again"],
+  deliveries: ["ارسال‌ها", "Deliveries"],
+  no_deliveries: ["هنوز چیزی فرستاده نشده است.", "Nothing was sent yet."],
+  attempts: ["{count} بار", "attempts: {count}"],
+  answered: ["پاسخ {status}", "answer {status}"],
+  redeliver: ["ارسال دوباره", "Send again"],
+
   action_note: ["یادداشت شما (اختیاری)", "Your note (optional)"],
   approve: ["تأیید سند", "Approve"],
   refuse: ["رد سند", "Refuse"],
@@ -208,6 +221,18 @@ const COMMANDS = {
   posting_started: ["آغاز ثبت در حسابگر", "posting started"],
   posting_succeeded: ["ثبت در حسابگر", "posting succeeded"],
   posting_failed: ["خطای ثبت در حسابگر", "posting failed"],
+};
+
+const WEBHOOKS = {
+  well: ["درست", "well"],
+  failing: ["ناموفق", "failing"],
+  inactive: ["غیرفعال", "inactive"],
+};
+
+const DELIVERIES = {
+  pending: ["در صف", "waiting"],
+  delivered: ["رسیده", "delivered"],
+  given_up: ["بی‌نتیجه", "given up"],
 };
 
 const PAYMENTS = {
@@ -338,8 +363,11 @@ function money(rials) {
 }
 
 function badge(state) {
-  const text = state === "refused" ? say("refused") : called(STATES, state);
-  return element("span", { class: `badge ${TONES[state] ?? "gone"}` }, text);
+  return toned(TONES[state], state === "refused" ? say("refused") : called(STATES, state));
+}
+
+function toned(tone, text) {
+  return element("span", { class: `badge ${tone ?? "gone"}` }, text);
 }
 
 /** A moment, both calendars in its title. */
@@ -717,6 +745,134 @@ function drawTiles() {
   }
 }
 
+// --- webhooks, for a key that may manage them
+
+const readWebhooksSoon = atMostEvery(1_000, readWebhooks);
+let webhooks = [];
+/** The deliveries of the webhooks that are looked into, by their ids. */
+const deliveries = new Map();
+/** What became of the last request: what ask() raised, and of which webhook; null if all is well. */
+let webhookTrouble = null;
+let drawnWebhooks = "";
+
+async function readWebhooks() {
+  if (connection !== "live" || !may("webhooks:manage")) return;
+  try {
+    webhooks = (await askJson("/v1/webhooks")).items;
+    const logs = webhooks.filter(({ id }) => deliveries.has(id)).map(async ({ id }) => [id, await readDeliveries(id)]);
+    for (const [id, log] of await Promise.all(logs)) deliveries.set(id, log);
+  } catch {
+    return; // it is read again before long; health tells what is wrong
+  }
+  drawWebhooks();
+}
+
+async function readDeliveries(id) {
+  const path = `/v1/webhooks/${id}/deliveries?limit=${MOST_DELIVERIES}`;
+  const pages = await Promise.all([askJson(path), askJson(`${path}&status=given_up`)]);
+  const byId = new Map(pages.flatMap((page) => page.items).map((each) => [each.id, each]));
+  return [...byId.values()].sort((one, other) => other.id - one.id);
+}
+
+function forgetWebhooks() {
+  webhooks = [];
+  deliveries.clear();
+  drawWebhooks();
+}
+
+/** Draw them if anything is new, so that nobody's selection or focus is taken for nothing. */
+function drawWebhooks() {
+  const now = JSON.stringify([language, webhooks, [...deliveries], webhookTrouble]);
+  if (now === drawnWebhooks) return;
+  drawnWebhooks = now;
+  const bad = webhooks.filter(({ status }) => status !== "well").length;
+  const figures = { count: number(webhooks.length), bad: number(bad) };
+  $("webhooks").hidden = !webhooks.length;
+  setText($("webhooks-more"), say(bad ? "webhooks_bad" : "webhooks_well", figures));
+  const focused = document.activeElement.dataset.button;
+  $("webhook-list").replaceChildren(...webhooks.map(webhookItem));
+  if (focused) $("webhook-list").querySelector(`[data-button="${focused}"]`)?.focus();
+}
+
+const WEBHOOK_TONES = { well: "good", failing: "wait", inactive: "bad" };
+const DELIVERY_TONES = { pending: "wait", delivered: "good", given_up: "bad" };
+
+function webhookItem(webhook) {
+  const { id, status, url, source, notice, notice_fa } = webhook;
+  const log = deliveries.get(id);
+  const trouble = webhookTrouble?.id === id ? problemText(webhookTrouble.problem, "action_failed") : null;
+  const activate = () => askWebhook(id, "PATCH", "", { active: true });
+  return element(
+    "li",
+    {},
+    element("p", {}, toned(WEBHOOK_TONES[status], called(WEBHOOKS, status)), " ", bdi(url), " ", small(source)),
+    notice && element("p", { class: "dim" }, sentence(notice_fa, notice)),
+    element(
+      "div",
+      { class: "buttons" },
+      button(`log ${id}`, "deliveries", () => toggleLog(id), { "aria-expanded": String(deliveries.has(id)) }),
+      status === "inactive" ? button(`activate ${id}`, "activate", activate) : null,
+    ),
+    trouble && element("p", { class: "problem", role: "alert" }, trouble),
+    deliveries.has(id) ? logOf(webhook, log) : null,
+  );
+}
+
+function logOf(webhook, log) {
+  if (!log?.length) return element("p", { class: "dim" }, say(log ? "no_deliveries" : "asking"));
+  return element("ul", { class: "log" }, ...log.map((each) => deliveryItem(webhook, each)));
+}
+
+function deliveryItem(webhook, { id, type, status, document_id, created_at, attempts, tries }) {
+  const what = type === COMMAND_REFUSED ? say("refused") : called(STATES, type.replace("document.", ""));
+  const at = Date.parse(created_at);
+  const last = tries.at(-1);
+  const outcome = last && (last.status ? say("answered", { status: number(last.status) }) : last.error);
+  const mayBeSent = webhook.status !== "inactive" && (status !== "pending" || attempts > 0);
+  const again = () => askWebhook(webhook.id, "POST", `/deliveries/${id}/redeliver`);
+  return element(
+    "li",
+    {},
+    toned(DELIVERY_TONES[status], called(DELIVERIES, status)),
+    element("p", {}, bdi(what), " · ", timeElement(at, `${days(at)[0]} ${clock(at)}`)),
+    document_id && documentLink(document_id),
+    last ? element("small", {}, say("attempts", { count: number(attempts) }), " · ", bdi(outcome)) : null,
+    mayBeSent ? button(`again ${id}`, "redeliver", again) : null,
+  );
+}
+
+function documentLink(id) {
+  const link = element("button", { type: "button", class: "link" }, bdi(entries.get(id)?.sourceId ?? id.slice(0, 8)));
+  link.addEventListener("click", () => openStory(id));
+  return link;
+}
+
+/** A button that keeps the focus when it is drawn anew, by its name. */
+function button(name, word, onClick, attributes = {}) {
+  const made = element("button", { type: "button", class: "quiet", "data-button": name, ...attributes }, say(word));
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+function toggleLog(id) {
+  if (!deliveries.delete(id)) deliveries.set(id, null);
+  drawWebhooks();
+  readWebhooksSoon();
+}
+
+/** Ask for something to be done with a webhook, and show what came of it, now and a moment later. */
+async function askWebhook(id, method, path, body) {
+  webhookTrouble = null;
+  try {
+    await send(method, `/v1/webhooks/${id}${path}`, body);
+    setTimeout(readWebhooksSoon, 2 * FIRST_PAUSE_MS);
+  } catch (error) {
+    webhookTrouble = { id, problem: error.problem };
+  }
+  drawWebhooks();
+  readWebhooksSoon();
+}
+
 // --- health
 
 const askHealthSoon = atMostEvery(1_000, askHealth);
@@ -852,6 +1008,7 @@ async function followOnce(connected) {
     keepKey();
     setConnection("live");
     readWantedSoon();
+    readWebhooksSoon();
     countSoon();
     if (storyId === null) onAddress();
     else readStorySoon();
@@ -912,6 +1069,7 @@ async function newKey(refused) {
   isRead = false;
   counts = null;
   [...entries.values()].forEach(forget);
+  forgetWebhooks();
   drawTiles();
   setConnection("locked");
   drawKeyTrouble();
@@ -1235,6 +1393,7 @@ function setLanguage(to) {
   drawHealth();
   drawTiles();
   drawKeyTrouble();
+  drawWebhooks();
   drawStory();
   draw();
 }
@@ -1302,6 +1461,7 @@ function begin() {
     askHealthSoon();
   });
   setInterval(() => document.hidden || askHealthSoon(), HEALTH_MS);
+  setInterval(() => document.hidden || readWebhooksSoon(), WEBHOOKS_MS);
   askHealthSoon();
   follow();
 }

@@ -68,7 +68,10 @@ def revoke(config: Config, args: Namespace) -> int:
     """Revoke a key by its name."""
     if not asyncio.run(_revoke(config, args.name)):
         raise Failure(f"There is no live key named {args.name}.", "hub key list shows the keys.")
-    show(margin(), f"Key {args.name} is revoked; requests with it are refused within {ApiSettings().key_seconds:g} seconds.")
+    show(
+        margin(),
+        f"Key {args.name} is revoked; requests with it are refused within {ApiSettings().key_seconds:g} seconds.",
+    )
     return 0
 
 
