@@ -959,7 +959,8 @@ def _on_document(
         case Reconsider():
             return _reconsider(command, standing, snapshot, settings, now)
         case PostingStarted():
-            _require(command, standing, POSTABLE)
+            # Also one that is being posted: whoever was to post it may have passed it over (another configuration).
+            _require(command, standing, POSTABLE | {State.POSTING})
             _check_released(standing.document)
             waits = (reason("posting_waits", why=command.note),) if command.note else ()
             return _move(standing, snapshot, now, State.POSTING, waits)

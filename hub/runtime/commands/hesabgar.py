@@ -308,9 +308,9 @@ async def _post_again(
         else:
             documents = await by_name(store, args.document)
         for each in documents:
-            if each.state is not State.POST_FAILED or not spec.posts(each.kind, each.source):
+            if each.state not in (State.POST_FAILED, State.POSTING) or not spec.posts(each.kind, each.source):
                 name = f"{each.source}/{each.source_id}"
-                raise Failure(f"These books refused no {name}; nothing was done.", f"hub show {name} tells more.")
+                raise Failure(f"{name} isn't to be posted here; nothing was done.", f"hub show {name} tells more.")
         commands = [await command(PostingStarted, "hub hesabgar post-again", store, each) for each in documents]
         return documents, await decided_in_time(store, producer, commands, args.timeout)
 

@@ -84,9 +84,24 @@ async def test_what_was_refused_is_posted_again_once_the_books_are_mended(
             await world.comes_to(identity, State.POSTED)
     assert len(world.outcomes()) == 2
     done = await asyncio.to_thread(run_hub, *post_again, str(identities[0]), **variables)
-    assert (done.returncode, "These books refused no shop/D-1" in done.stderr) == (1, True)
+    assert (done.returncode, "shop/D-1 isn't to be posted here" in done.stderr) == (1, True)
     done = await asyncio.to_thread(run_hub, *post_again, "--refused", **variables)
     assert (done.returncode, done.stdout) == (0, "There is no document that these books refused.\n")
+
+
+async def test_what_stands_at_posting_can_be_handed_to_the_books_once_more(
+    world: World, variables: dict[str, str]
+) -> None:
+    async with world.connector("books"):
+        await world.has_stock(47)
+        world.sim.away()
+        identity = await world.send()
+        await world.comes_to(identity, State.POSTING)
+        done = await asyncio.to_thread(run_hub, "hesabgar", "post-again", "books", str(identity), **variables)
+        assert done.returncode == 0, done.stderr
+        world.sim.back()
+        await world.comes_to(identity, State.POSTED)
+    assert len(world.outcomes()) == 1
 
 
 @pytest.mark.parametrize(
