@@ -549,8 +549,8 @@ HESABGAR: Final = Group(
                 _TIMEOUT,
             ),
             examples=("hub hesabgar post-again main shop/INV-1001", "hub hesabgar post-again main --refused"),
-            details="For when what was wrong is mended in Hesabgar or in the configuration, the document being right. One "
-            "that stands at posting can be named too: nobody posts it if post or post_sources left it out meanwhile.",
+            details="For when what was wrong is mended in Hesabgar or in the configuration, the document being right. "
+            "One at posting can be named too: nobody posts it if post or post_sources left it out meanwhile.",
         ),
         Command(
             "hesabgar refresh",
