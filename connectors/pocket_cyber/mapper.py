@@ -22,6 +22,10 @@ _NOT_TAKEN = frozenset({"source_id", "currency", "to_warehouse", "hold"})
 """Fields of a document that a handheld has no say in."""
 
 _PATH = re.compile(r"(.*) - at `\$\.(\w+)`")
+_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""An escaped backslash, a pair, or half of one, in JSON text."""
 _YEARS = range(1900, 2200)
 """Of moments: a clock that was never set may say year 1, whose first hours in Tehran are in no year of UTC."""
 
@@ -62,9 +66,14 @@ def parted(id_: str) -> tuple[str, str] | None:
 def batch(body: bytes) -> Batch:
     """The items of a push. Raises :exc:`UnknownPayload` if not even they can be told apart."""
     try:
-        return msgspec.json.decode(body, type=Batch)
+        return msgspec.json.decode(_SURROGATE.sub(_whole, body), type=Batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(str(error)) from None
+
+
+def _whole(found: re.Match[bytes]) -> bytes:
+    """Half a surrogate pair, as of an emoji that an app cut in two, made U+FFFD: else the whole push were no JSON."""
+    return rb"\ufffd" if len(found[0]) == len(rb"\ud83d") else found[0]
 
 
 def unreadable(problem: str) -> UnknownPayload:

@@ -350,6 +350,22 @@ def test_every_problem_of_a_document_is_told_by_its_field(changes: dict[str, Any
     assert {problem.field for problem in refused.value.problems} == fields
 
 
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"a\uDE00\ud83d b", "a\ufffd\ufffd b"),
+        (r"\ud83d\uDE00", "\U0001f600"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\\\\ud83d", r"\\ud83d"),
+    ],
+)
+def test_half_an_emoji_spoils_no_push(written: str, note: str) -> None:
+    item = raw(note="@").replace(b"@", written.encode())
+    batch = mapper.batch(b'{"sent_at": "2024-03-20T20:35:00Z", "documents": [' + item + b"]}")
+    assert mapper.document(bytes(batch.documents[0]), "v1").request.note == note
+
+
 VISIT = {"id": "1", "account": "ALI", "began_at": "2024-03-20T08:00:00+03:30", "outcome": "no_sale"}
 
 
