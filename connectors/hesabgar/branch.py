@@ -18,6 +18,7 @@ import msgspec
 
 from connectors.base import Context, Outage, Reader, Rejected, UnknownPayload
 from connectors.hesabgar import entered, mapper
+from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.importing import letter
 from connectors.hesabgar.spec import Spec
@@ -233,14 +234,15 @@ def _latest(events: Sequence[DocumentEvent]) -> list[DocumentEvent]:
 
 
 class MasterOut:
-    """Accounts and products, as the hub learns them, go to the branch."""
+    """Accounts and products, as the hub learns them, go to the branch, but not while its build waits to be accepted."""
 
-    def __init__(self, spec: Spec, context: Context, client: Client, branch: Outage, bus: Outage) -> None:
+    def __init__(self, spec: Spec, context: Context, client: Client, branch: Outage, bus: Outage, gate: Gate) -> None:
         self._spec = spec
         self._context = context
         self._client = client
         self._branch = branch
         self._bus = bus
+        self._gate = gate
         self._last = 0
 
     async def run(self) -> None:
@@ -254,6 +256,8 @@ class MasterOut:
         last: dict[tuple[type[Master], str], Account | Product] = {
             (type(record), record.code): record for record in records if isinstance(record, Account | Product)
         }
+        if last:
+            await self._gate.opened(self._branch)
         revision = self._revision()
         for record in last.values():
             if isinstance(record, Account):

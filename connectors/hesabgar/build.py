@@ -1,12 +1,13 @@
 """The build of Hesabgar that was last accepted. When another is found, reading goes on and posting stops
 (DESIGN.md)."""
 
+import asyncio
 import time
 from typing import Final
 
 import msgspec
 
-from connectors.base import Context, Cursors, Rejected
+from connectors.base import Context, Cursors, Outage, Rejected
 from connectors.hesabgar import contract
 from connectors.hesabgar.client import Client
 
@@ -57,20 +58,32 @@ class Gate:
         self._next = now + (EVERY_SECONDS if self.why is None else CLOSED_EVERY_SECONDS)
         return self.why is None
 
+    async def opened(self, books: Outage) -> None:
+        """Return once it may, however long that takes. Raises Unauthorised."""
+        while True:
+            try:
+                if await books.waited_out(self.is_open):
+                    return
+            except Rejected as error:
+                self._close(str(error))
+            await asyncio.sleep(CLOSED_EVERY_SECONDS)
+
     def _judge(self, accepted: Build, found: Build) -> None:
-        before = self.why
         if accepted.fingerprint == found.fingerprint:
-            self.why = None
-            if before is not None:
+            if self.why is not None:
                 self._context.logger.info("build %s is accepted; posting goes on", found.build)
+            self.why = None
             return
-        self.why = (
+        self._close(
             f"the build of Hesabgar changed from {accepted.build} to {found.build} "
             f"({found.fingerprint[:12]}); nothing is posted until it is accepted: "
             f"hub hesabgar accept-build {self._context.instance} {found.fingerprint[:12]}"
         )
-        if before is None:
-            self._context.logger.error("%s", self.why)
+
+    def _close(self, why: str) -> None:
+        if self.why is None:
+            self._context.logger.error("%s", why)
+        self.why = why
 
 
 async def accept(cursors: Cursors, client: Client, fingerprint: str) -> Build:

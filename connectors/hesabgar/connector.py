@@ -28,13 +28,13 @@ class Connector(base.Connector[Spec]):
         still = asyncio.Lock()
         self.reading = Reading(spec, context, self.client, self._books, self._bus, still)
         self._gate = Gate(context, self.client)
-        self._newcomers = Newcomers(spec, context, self.client, self.reading, self._books, self._bus)
+        self._newcomers = Newcomers(spec, context, self.client, self.reading, self._books, self._bus, self._gate)
         self.poster = Poster(spec, context, self.client, self._books, self._bus, self._gate, self._newcomers, still)
         self._starter = Starter(spec, context, self._books, self._bus, self._gate)
         undecided = Undecided()
         self.incoming = Incoming(spec, context, self.client, self._books, self._bus, undecided)
         self._answers = Answers(self.incoming.source, context, self.client, self._books, self._bus, undecided)
-        self._master_out = MasterOut(spec, context, self.client, self._books, self._bus)
+        self._master_out = MasterOut(spec, context, self.client, self._books, self._bus, self._gate)
 
     async def check(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 The books lead: whatever they have, they have told, and nothing of it is ever sent back. So a record on
 ``master.accounts`` or ``master.products`` is a newcomer when the books have no such code; it is made there once,
-under its code.
+under its code, and not while the build waits to be accepted.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from connectors.base import Context, Outage, Rejected
 from connectors.hesabgar import mapper
+from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.reading import Reading
 from connectors.hesabgar.spec import Spec
@@ -31,7 +32,7 @@ class Newcomers:
     """One instance's."""
 
     def __init__(
-        self, spec: Spec, context: Context, client: Client, reading: Reading, books: Outage, bus: Outage
+        self, spec: Spec, context: Context, client: Client, reading: Reading, books: Outage, bus: Outage, gate: Gate
     ) -> None:
         self._spec = spec
         self._context = context
@@ -39,6 +40,7 @@ class Newcomers:
         self._reading = reading
         self._books = books
         self._bus = bus
+        self._gate = gate
         self._store = Outage("the hub's database", context.logger)
         self._there: set[tuple[type[Account | Product], str]] = set()
         """Accounts and products the books are known to have."""
@@ -80,6 +82,7 @@ class Newcomers:
         if there:
             return
         batch = _sent(record, self._spec)
+        await self._gate.opened(self._books)
         try:
             await self._books.waited_out(lambda: self._client.query(*batch))
         except Rejected as refused:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from connectors.base import Outage
-from connectors.hesabgar import branch, sql
+from connectors.hesabgar import branch, build, sql
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Role
@@ -293,6 +293,34 @@ async def test_a_new_accounts_document_is_posted_whichever_of_the_two_comes_firs
             await world.knows(fresh.code)
             sold = await world.send(account=fresh.code, payment=Payment.CASH)
             await world.comes_to(sold, State.POSTED)
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_nothing_is_made_in_another_build_until_it_is_accepted(
+    world: World,
+    karaj: HesabgarSimulator,
+    role: Role,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(build, "CLOSED_EVERY_SECONDS", 0.1)
+    settings: dict[str, object] = {"role": role}
+    if role is Role.BOOKS:
+        settings |= {"post": (), "send_new": True, "new_accounts": "110101"}
+    spec = spec_of(karaj, **settings)
+    async with Running(world.around.connectors(instance(spec, "karaj", "hesabgar"))):
+        await world.publish_master(Account("219990001", "پیش از آن"))
+        await until(lambda: names(karaj, "219990001") == ["پیش از آن"])
+        karaj.change_build("Cyberacc 15.0")
+        await world.publish_master(Account("219990002", "پس از آن"))
+        await until(lambda: any("the build of Hesabgar changed" in message for message in caplog.messages))
+        assert names(karaj, "219990002") == []
+        context = world.context("karaj")
+        client = Client(spec)
+        await build.accept(context.cursors, client, (await build.build_of(client)).fingerprint)
+        client.close()
+        await until(lambda: names(karaj, "219990002") == ["پس از آن"])
 
 
 async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:
