@@ -240,6 +240,9 @@ class Poster:
                 waiting = self._waiting.get(document_id)
                 if waiting is None or waiting.not_before > time.monotonic():
                     continue
+                if await self._waits_for_its_sale(waiting.event.document):
+                    self._put_off(waiting)
+                    continue
                 await self._paced()
                 answer = await self._post(waiting)
                 if answer is not None:
@@ -250,6 +253,20 @@ class Poster:
         finally:
             if answers:
                 await self._tell(answers, done, reader)
+
+    async def _waits_for_its_sale(self, document: Document | None) -> bool:
+        """Whether it is a return whose sale is still on its way to the books, which take no return before its sale: the
+        two lie in different partitions, and may come in either order."""
+        if document is None or document.kind is not Kind.SALES_RETURN or document.original_id is None:
+            return False
+        sale = document.original_id
+        if sale in self._waiting:
+            return True
+        found = await self._store.waited_out(lambda: self._context.lookup.documents([sale]))
+        original = found.get(sale)
+        if original is None or not self._spec.posts(original.kind, original.source):
+            return False
+        return original.state is State.POSTING or (original.state is State.CLEARED and original.may_be_posted)
 
     async def _may_post(self) -> bool:
         try:

@@ -330,3 +330,30 @@ async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> Non
         await world.context().publisher.master([Account("219990002", "از فروشگاه")])
         await until(lambda: len(names(world.sim, "219990002")) == 1)
         assert world.sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0] == before + 1
+
+
+GOODS_ALONE = {"account": "NULL", "net": "0", "vat": "0", "duty": "0", "payable": "0"}
+EVERY_KIND: dict[Kind, dict[str, str]] = {
+    Kind.QUOTE: {},
+    Kind.SALES_ORDER: {},
+    Kind.SALES_INVOICE: {},
+    Kind.PURCHASE_INVOICE: {"account": "N'310010001'"},
+    Kind.TRANSFER: {**GOODS_ALONE, "to_warehouse": "N'02'", "transfer_account": "N'119901'"},
+    Kind.GOODS_ISSUE: {**GOODS_ALONE, "expense_account": "N'610001'"},
+    Kind.GOODS_RECEIPT: {**GOODS_ALONE, "expense_account": "N'610001'"},
+}
+
+
+async def test_every_kind_that_is_entered_there_comes_in_is_posted_and_answered(
+    world: World, karaj: HesabgarSimulator
+) -> None:
+    entered = {kind: enter(karaj, kind.value, kind, **more) for kind, more in EVERY_KIND.items()}
+    sale = entered[Kind.SALES_INVOICE].rpartition("/")[2]
+    entered[Kind.SALES_RETURN] = enter(karaj, "back", Kind.SALES_RETURN, original_number=f"N'{sale}'")
+    async with world.connector():
+        await world.has_stock(47)
+        async with at_the_branch(world, karaj):
+            for kind, own_id in entered.items():
+                assert (await came_in(world, own_id, State.POSTED)).kind is kind
+            wanted = dict.fromkeys(entered.values(), "posted")
+            await until(lambda: {own_id: state for own_id, (state, _) in answers(karaj).items()} == wanted)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 import logging
 import signal
 import sys
@@ -337,10 +338,10 @@ async def test_another_revision_in_the_books_is_told_and_not_taken_for_this_one(
 
 
 class Again:
-    """Events as Kafka gives them after a crash: this one once more, whatever was acknowledged."""
+    """Events as Kafka gives them after a crash: these once more, one by one, whatever was acknowledged."""
 
-    def __init__(self, event: DocumentEvent) -> None:
-        self._events = [event]
+    def __init__(self, *events: DocumentEvent) -> None:
+        self._events = list(events)
         self.done: list[DocumentEvent] = []
 
     @asynccontextmanager
@@ -348,7 +349,7 @@ class Again:
         yield self
 
     async def read(self, seconds: float) -> Sequence[DocumentEvent]:
-        events, self._events = self._events, []
+        events, self._events = self._events[:1], self._events[1:]
         if not events:
             await asyncio.sleep(seconds)
         return events
@@ -397,6 +398,28 @@ async def test_what_is_told_again_after_its_end_is_not_posted(world: World) -> N
     await asyncio.gather(posting, return_exceptions=True)
     connector.client.close()
     assert world.outcomes() == []
+
+
+async def test_a_return_is_not_posted_before_its_sale_whichever_is_told_of_first(world: World) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+        sale = await world.send()
+        await world.comes_to(sale, State.CLEARED)
+        back = await world.send(Kind.SALES_RETURN, original=str(sale))
+        await world.comes_to(back, State.CLEARED)
+    events = []
+    for identity, seconds in ((back, 60), (sale, 0)):
+        [*_, cleared] = await reading.history(world.around.store, identity)
+        earlier = cleared.recorded_at - dt.timedelta(seconds=seconds)
+        events.append(msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1, recorded_at=earlier))
+    context = dataclasses.replace(world.context(), events=Again(*events))  # type: ignore[arg-type]
+    connector = Connector(spec_of(world.sim), context)
+    posting = asyncio.create_task(connector.poster.run())
+    await world.comes_to(back, State.POSTED)
+    posting.cancel()
+    await asyncio.gather(posting, return_exceptions=True)
+    connector.client.close()
+    assert [external_id for external_id, _ in world.outcomes()] == [str(sale), str(back)]
 
 
 async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(world: World) -> None:
