@@ -1021,11 +1021,18 @@ def _end(
     why: Reason,
     **changes: object,
 ) -> tuple[Document, tuple[Reason, ...]]:
-    """A final state that gives everything back, unless others already live on what the document brought."""
+    """A final state that gives everything back."""
     _require(command, standing, allowed)
     _check_not_returned(standing, snapshot)
+    return _move_back(standing, snapshot, now, state, (why,), **changes)
+
+
+def _move_back(
+    standing: Standing, snapshot: Snapshot, now: datetime, state: State, reasons: tuple[Reason, ...], **changes: object
+) -> tuple[Document, tuple[Reason, ...]]:
+    """:func:`_move`, unless others already live on what the document brought."""
     order = _order_of(standing, snapshot)
-    moved = _move(standing, snapshot, now, state, (why,), **changes)
+    moved = _move(standing, snapshot, now, state, reasons, **changes)
     after = snapshot.documents[standing.document.id]
     if taken := _taken_back(standing, after, order, snapshot):
         release(after, snapshot)
@@ -1102,7 +1109,7 @@ def _reconsider(
         state, reasons = _credit(credit_effect(document), document.totals.payable, account, document.source, policy)
     if differences and state is State.CLEARED:
         state = State.HELD
-    return _move(standing, snapshot, now, state, (*differences, *reasons), lines=lines)
+    return _move_back(standing, snapshot, now, state, (*differences, *reasons), lines=lines)
 
 
 def _posted(
