@@ -453,7 +453,11 @@ async def test_a_changed_build_stops_posting_and_not_reading_until_it_is_accepte
         await posted_once(world, [first, second])
 
 
-async def test_what_fails_because_of_an_update_waits_for_the_build_to_be_accepted(world: World) -> None:
+async def test_what_fails_because_of_an_update_waits_for_the_build_to_be_accepted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "EVERY_SECONDS", 3_600.0)
+    monkeypatch.setattr(build, "CLOSED_EVERY_SECONDS", 0.1)
     async with world.connector():
         await knows_the_company(world)
         await posted_once(world, [first := await world.send()])
