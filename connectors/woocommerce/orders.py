@@ -58,8 +58,8 @@ async def legible(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
 
 
 async def tried(shop: Outage, ask: Callable[[], Awaitable[_T]]) -> _T:
-    """What the shop answers about one order, waited for while the shop is away. Raises :exc:`Rejected` if it fails at
-    it (HTTP 500) :data:`TRIES` times: then it may be this order alone, and the others mustn't wait for it."""
+    """What the shop answers about one thing, waited for while the shop is away. Raises :exc:`Rejected` if it fails at
+    it (HTTP 500) :data:`TRIES` times: then it may be this alone, and the others mustn't wait for it."""
     left = TRIES
 
     async def once() -> _T:

@@ -8,17 +8,16 @@ import asyncio
 from collections.abc import Collection
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
-from functools import partial
 from typing import Final
 
 import msgspec
 
 from connectors.base import Context, Outage, Rejected, Sellable, Unauthorised, UnknownPayload
 from connectors.woocommerce import mapper
-from connectors.woocommerce.client import PER_PAGE, Client
+from connectors.woocommerce.client import PER_PAGE, Client, Refused
 from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
-from connectors.woocommerce.orders import legible
-from connectors.woocommerce.payloads import ApiError, Product, Sold, SoldChange, Variation, decode
+from connectors.woocommerce.orders import legible, tried
+from connectors.woocommerce.payloads import BatchItem, Product, Sold, SoldChange, Variation, decode
 from connectors.woocommerce.spec import Spec
 from schemas import text
 from schemas.master import Product as OurProduct
@@ -28,6 +27,7 @@ _PRICES: Final = "prices"
 _SCANNED: Final = "scanned"
 _SEEN: Final = "seen"
 _DOUBLE: Final = "double-"
+_STOCK_OF: Final = "stock-"
 _WITH_TAX: Final = "prices-with-tax"
 
 
@@ -104,7 +104,8 @@ class Stock:
         await self._memory.set_cursor(_SCANNED, now.isoformat())
 
     async def _look_for_new(self) -> None:
-        """What is new in the shop, or has another SKU by now, is told as soon as it is seen, and not at the next scan.
+        """What is new in the shop, or has another SKU by now, is told as soon as it is seen, and not at the next scan;
+        and what it didn't take is told again.
 
         Of what is known already the shop may know better for a moment: what somebody is just paying for.
         """
@@ -117,9 +118,10 @@ class Stock:
         sold, begun = await self._read(since - self._spec.poll)
         known = await self._memory.items(set(sold))
         new = {sku: items[0] for sku, items in sold.items() if sku not in known or known[sku].id not in _ids(items)}
-        if new:
-            await self._memory.put_items(new)
-            await self._tell(new)
+        await self._memory.put_items(new)
+        problems = await self._memory.problems()
+        failed = {each.sku for each in problems if each.sku and each.id == f"{_STOCK_OF}{each.sku}"}
+        await self._tell(await self._memory.items(failed | new.keys()))
         await self._memory.set_cursor(_SEEN, begun.isoformat())
 
     async def _read(self, since: datetime | None = None) -> tuple[dict[str, list[Item]], datetime]:
@@ -153,7 +155,7 @@ class Stock:
     async def _forget(self, sku: str) -> None:
         """The shop sells it no more."""
         await self._memory.put(SOLD, sku, None)
-        await self._memory.settle(f"stock-{sku}")
+        await self._memory.settle(f"{_STOCK_OF}{sku}")
 
     async def _tell_doubles(self, doubles: dict[str, list[Item]]) -> None:
         """A person hears of each SKU that several things in the shop have, for as long as they have it."""
@@ -225,15 +227,15 @@ class Stock:
 
     async def _tell(self, items: dict[str, Item]) -> None:
         wanted = await self._wanted(items)
-        changes = {sku: change for sku, change in wanted.items() if change is not None}
         groups: dict[int, list[str]] = {}
-        for sku in changes:
+        for sku in wanted:
             groups.setdefault(items[sku].parent, []).append(sku)
         for parent, skus in groups.items():
             for start in range(0, len(skus), PER_PAGE):
-                await self._batch(parent, skus[start : start + PER_PAGE], changes, items)
+                await self._batch(parent, {sku: items[sku] for sku in skus[start : start + PER_PAGE]})
 
-    async def _wanted(self, items: dict[str, Item]) -> dict[str, SoldChange | None]:
+    async def _wanted(self, items: dict[str, Item]) -> dict[str, SoldChange]:
+        """What the shop has to be told of these; those of which there is nothing to tell are left out."""
         mapped = await self._memory.mapped(set(items))
         codes = {sku: mapped.get(sku, sku) for sku in items}
         lookup = self._context.lookup
@@ -242,7 +244,8 @@ class Stock:
         sellable: dict[str, Decimal] = {}
         for row in rows:
             sellable[row.product] = sellable.get(row.product, Decimal(0)) + row.quantity
-        return {sku: self._change(items[sku], products.get(code), sellable.get(code)) for sku, code in codes.items()}
+        changes = {sku: self._change(items[sku], products.get(code), sellable.get(code)) for sku, code in codes.items()}
+        return {sku: change for sku, change in changes.items() if change is not None}
 
     def _change(self, item: Item, product: OurProduct | None, sellable: Decimal | None) -> SoldChange | None:
         """What the shop has to be told of one thing; None if nothing.
@@ -265,30 +268,66 @@ class Stock:
                 change = msgspec.structs.replace(change, regular_price=price)
         return change if change != SoldChange(id=item.id) else None
 
-    async def _batch(
-        self, parent: int, skus: list[str], changes: dict[str, SoldChange], items: dict[str, Item]
-    ) -> None:
-        wanted = [changes[sku] for sku in skus]
-        ask = partial(self._client.change_variations, parent) if parent else self._client.change_products
-        answers = await self._shop.waited_out(lambda: ask(wanted))
+    async def _batch(self, parent: int, items: dict[str, Item]) -> None:
+        try:
+            await self._send(parent, items)
+        except Refused:
+            raise
+        except Rejected as broken:
+            await self._apart(parent, items, broken)
+
+    async def _apart(self, parent: int, items: dict[str, Item], broken: Rejected) -> None:
+        """The shop fails at these together: find the one it fails at, so that it keeps no other from being told.
+
+        Raises ``broken`` if it is more than one, for then it is more likely the shop.
+        """
+        skus = list(items)
+        if len(skus) == 1:
+            await self._refused(skus[0], str(broken), broken.fa)
+            return
+        half = len(skus) // 2
+        failed: dict[str, Item] = {}
+        for part in (skus[:half], skus[half:]):
+            some = {sku: items[sku] for sku in part}
+            try:
+                await self._send(parent, some)
+            except Refused:
+                raise
+            except Rejected:
+                if failed:
+                    raise broken from None
+                failed = some
+        if failed:
+            await self._apart(parent, failed, broken)
+
+    async def _send(self, parent: int, items: dict[str, Item]) -> None:
+        changes, answers = await tried(self._shop, lambda: self._ask(parent, items))
         done: dict[str, Item] = {}
-        for sku, change, answer in zip(skus, wanted, answers, strict=True):
+        for (sku, change), answer in zip(changes.items(), answers, strict=True):
             if answer.error is None:
-                await self._memory.settle(f"stock-{sku}")
+                await self._memory.settle(f"{_STOCK_OF}{sku}")
                 done[sku] = _as_told(items[sku], change)
             elif answer.error.says_gone:
                 await self._forget(sku)
             else:
-                await self._refused(sku, answer.error)
+                said = f"{answer.error.message} ({answer.error.code})"
+                await self._refused(sku, said, said)
         await self._memory.put_items(done)
         self.told += len(done)
 
-    async def _refused(self, sku: str, error: ApiError) -> None:
-        said = f"{error.message} ({error.code})"
+    async def _ask(self, parent: int, items: dict[str, Item]) -> tuple[dict[str, SoldChange], tuple[BatchItem, ...]]:
+        """What is sellable by now is told, however long the shop was away since it was first to be told."""
+        changes = await self._wanted(items)
+        wanted = list(changes.values())
+        if parent:
+            return changes, await self._client.change_variations(parent, wanted)
+        return changes, await self._client.change_products(wanted)
+
+    async def _refused(self, sku: str, en: str, fa: str) -> None:
         await self._complain(
-            f"stock-{sku}",
-            f"The shop doesn't take the stock or price of {sku}: {said}.",
-            f"فروشگاه موجودی یا قیمت {sku} را نمی‌پذیرد: {said}.",
+            f"{_STOCK_OF}{sku}",
+            f"The shop doesn't take the stock or price of {sku}: {en.removesuffix('.')}.",
+            f"فروشگاه موجودی یا قیمت {sku} را نمی‌پذیرد: {fa.removesuffix('.')}.",
             sku,
         )
 

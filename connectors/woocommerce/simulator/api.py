@@ -413,6 +413,8 @@ class Api:
         return doc
 
     async def _change_sold(self, doc: Doc, given: Doc) -> None:
+        if doc.get("_broken"):
+            raise web.HTTPInternalServerError(text="There has been a critical error on this website.")
         kind = "product" if "variations" in doc else "variation"
         _check_sold(given)
         if given.get("sku"):

@@ -32,7 +32,7 @@ from tests.connectors.woocommerce.conformance import FEE, HOOK_SECRET, SHIPPING,
 from tests.connectors.woocommerce.world import ON_HAND, WAREHOUSE, World
 
 HOUR = dt.timedelta(hours=1)
-RAM, SSD = "10000300101", "10000600101"
+RAM, SSD, OTHER_SSD = "10000300101", "10000600101", "10000600102"
 MOUSE_RIALS = 2_900_000
 
 
@@ -540,10 +540,26 @@ async def test_prices_are_told_in_the_shops_currency(world: World) -> None:
         await until(lambda: any(push.regular_price == "300000" for push in world.shop.ledger.pushed))
 
 
-async def test_a_shop_that_asks_for_a_pause_gets_it_and_is_told_all_the_same(world: World) -> None:
-    world.shop.faults.append(Fault(FaultKind.STATUS, on="/batch", times=3, status=429))
+async def test_a_shop_that_asks_for_a_pause_gets_it_and_is_told_what_is_sellable_then(world: World) -> None:
+    pause = Fault(FaultKind.STATUS, on="/batch", times=None, status=429)
+    world.shop.faults.append(pause)
     async with world.connector(stock_reserve=Decimal(1)):
-        await until(lambda: world.shop.ledger.stock().get(SKU) == ON_HAND - 1)
+        await until(lambda: pause.struck > 1)
+        await world.knows(Stock(SKU, WAREHOUSE, Decimal(8), utc_now()))
+        world.shop.faults.clear()
+        await until(lambda: world.shop.ledger.stock().get(RAM) == ON_HAND - 1)
+        assert [push.quantity for push in world.shop.ledger.pushed if push.sku == SKU] == [7]
+
+
+async def test_a_product_the_shop_fails_at_keeps_no_other_from_being_told_and_is_told_later(world: World) -> None:
+    broken = world.shop.shop.by_sku(SSD)[1]
+    broken["_broken"] = True
+    async with world.connector(stock_reserve=Decimal(1)):
+        await world.complains(f"stock-{SSD}")
+        await until(lambda: world.shop.ledger.stock().get(OTHER_SSD) == ON_HAND - 1)
+        del broken["_broken"]
+        await until(lambda: world.shop.ledger.stock().get(SSD) == ON_HAND - 1)
+        await world.settles(f"stock-{SSD}")
 
 
 async def test_the_number_in_the_books_goes_back_and_is_no_change(world: World) -> None:
