@@ -132,7 +132,7 @@ class Note(NamedTuple):
 
 
 def notes(config: Config, used: Users, *, keys_known: bool) -> Iterator[Note]:
-    """Policies of a source nobody uses, and connectors whose source has no policy of its own."""
+    """Policies of a source nobody uses, connectors whose source has no policy of its own, and those that share one."""
     own = config.sources()
     for source in own:
         if source not in used:
@@ -146,6 +146,17 @@ def notes(config: Config, used: Users, *, keys_known: bool) -> Iterator[Note]:
                 Phrase(
                     f"it has no policy of its own, so [policies.{DEFAULT_POLICY}] applies to what {who} brings",
                     f"سیاست جداگانه ندارد؛ برای سندهای {who} همان [policies.{DEFAULT_POLICY}] اعمال می‌شود",
+                ),
+            )
+        if len(connectors) > 1:
+            who = ", ".join(connectors)
+            yield Note(
+                source,
+                Phrase(
+                    f"{who} share it: of two documents with the same number only the first is taken in, so give each a "
+                    "source of its own unless their numbers differ",
+                    f"میان {who} مشترک است؛ از دو سند هم‌شماره فقط اولی پذیرفته می‌شود، پس اگر شماره‌ها یکتا نیست "
+                    "به هر کدام مبدأ جداگانه بدهید",
                 ),
             )
 

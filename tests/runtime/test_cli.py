@@ -274,7 +274,8 @@ def test_check_tells_who_uses_which_policy_and_what_may_not_be_meant(
         '[policies.shop]\nposting = "manual"\n[policies.shop.kinds.sales_invoice]\nposting = "automatic"\n'
         '[policies.branhc]\nstock = "partial"\n'
         '[connectors.files.shop]\nfolder = "."\n[connectors.files.two]\nfolder = "."\nsource = "branch"\n'
-        '[connectors.hesabgar.books]\nserver = "x"\ncompany = "x"\nlogin = "x"\npassword = "x"\n',
+        '[connectors.hesabgar.books]\nserver = "x"\ncompany = "x"\nlogin = "x"\npassword = "x"\n'
+        '[connectors.files.again]\nfolder = "."\nsource = "shop"\n',
         encoding="utf-8",
     )
     assert cli.main(["check", "--offline"]) == 0
@@ -287,11 +288,17 @@ def test_check_tells_who_uses_which_policy_and_what_may_not_be_meant(
             "شاید branch منظور است؟",
         ),
         (
+            "shop: connector files.shop, connector files.again share it: of two documents with the same number only "
+            "the first is taken in, so give each a source of its own unless their numbers differ",
+            "میان connector files.shop, connector files.again مشترک است؛ از دو سند هم‌شماره فقط اولی پذیرفته می‌شود، پس "
+            "اگر شماره‌ها یکتا نیست به هر کدام مبدأ جداگانه بدهید",
+        ),
+        (
             "branch: it has no policy of its own, so [policies.default] applies to what connector files.two brings",
             "سیاست جداگانه ندارد؛ برای سندهای connector files.two همان [policies.default] اعمال می‌شود",
         ),
     ]
-    assert "\nshop  connector files.shop\n" in shown
+    assert "\nshop  connector files.shop, connector files.again\n" in shown
     assert "\nevery other source (مبدأهای دیگر)  branch (connector files.two)\n" in shown
     kind = shown.partition("  but of each sales invoice (فاکتور فروش):\n")[2].splitlines()[0]
     assert re.split(r" {2,}", kind)[1:5] == [
