@@ -249,7 +249,7 @@ async def test_what_the_server_can_do_for_nobody_is_counted_against_no_document(
             FaultKind.ERROR, on="post_document", number=9_002, message="The log is full", times=1_000
         )
         identities = [await world.send() for _ in range(2)]
-        await until(lambda: fault.struck > 4)
+        await until(lambda: fault.struck > 2)
         for identity in identities:
             assert (await world.comes_to(identity, State.POSTING)).posting is None
         [kept] = (await world.context().records.get(waits.BUCKET, [waits.KEY])).values()

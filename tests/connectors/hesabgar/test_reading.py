@@ -287,7 +287,7 @@ async def test_another_database_is_compared_at_once(world: World) -> None:
     connector = world.by_hand()
     await connector.reading.look()
     connector.client.close()
-    connector.reading.close()
+    await connector.reading.close()
     with HesabgarSimulator(products=20, customers=20, database="cy140601") as next_year:
         next_year.run(BOOKKEEPER.format(product=PRODUCT, on_hand=7, warehouse="01"))
         for _ in range(3):
