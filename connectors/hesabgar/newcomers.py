@@ -70,16 +70,22 @@ class Newcomers:
             return
         known = await self._store.waited_out(lambda: look_up(unsure))
         for code in unsure:
-            if code in known and not await self._client.query(_THERE[kind], (code,)):
-                await self._client.query(*_sent(known[code], self._spec))
+            record = known.get(code)
+            if record is not None and not await self._have(record):
+                await self._client.query(*_sent(record, self._spec))
                 self._context.logger.info("%s was made in the books", code)
             self._there.add((kind, code))
 
+    async def _have(self, record: Account | Product) -> bool:
+        """Whether the books have it: told of it, in whatever spelling, or have its code by now."""
+        if await self._reading.told(record):
+            return True
+        return bool(await self._client.query(_THERE[type(record)], (record.code,)))
+
     async def _see(self, record: Master) -> None:
-        if not isinstance(record, Account | Product) or not record.active or await self._reading.told(record):
+        if not isinstance(record, Account | Product) or not record.active:
             return
-        there = await self._books.waited_out(lambda: self._client.query(_THERE[type(record)], (record.code,)))
-        if there:
+        if await self._books.waited_out(lambda: self._have(record)):
             return
         batch = _sent(record, self._spec)
         await self._gate.opened(self._books)

@@ -323,6 +323,15 @@ async def test_nothing_is_made_in_another_build_until_it_is_accepted(
         await until(lambda: names(karaj, "219990002") == ["پس از آن"])
 
 
+async def test_what_the_books_have_in_their_own_spelling_is_not_made_again(world: World) -> None:
+    world.sim.run(f"UPDATE dbo.STK_Kala SET KalaCode = N'كالا۷' WHERE KalaCode = N'{PRODUCT}'")
+    [(before,)] = world.sim.query("SELECT COUNT(*) FROM hub.products")
+    async with world.connector(send_new=True, new_accounts="110101"):
+        await world.has_stock(47, product="کالا7")
+        await world.comes_to(await world.send(product="کالا7"), State.POST_FAILED)
+    assert world.sim.query("SELECT COUNT(*) FROM hub.products") == [(before,)]
+
+
 async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:
     async with world.connector(send_new=True, new_accounts="110101"):
         await world.has_stock(47)
