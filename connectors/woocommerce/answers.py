@@ -162,8 +162,10 @@ class Answers:
         await self._client.change_order(number, OrderChange(status=status, meta_data=meta))
 
     async def _status(self, number: int, document: Document) -> str | msgspec.UnsetType:
-        """The status an order in the books gets; none if it was cancelled or given back meanwhile: that stands."""
+        """The status an order in the books gets; none if it was cancelled, given back or set to another by then: that
+        stands."""
         if document.state is not State.POSTED or self._spec.posted_status is None:
             return msgspec.UNSET
         order = await self._client.order(number)
-        return msgspec.UNSET if order.status in (*mapper.GONE, REFUNDED) else self._spec.posted_status
+        waits = order.status in self._spec.take and order.status != REFUNDED
+        return self._spec.posted_status if waits else msgspec.UNSET

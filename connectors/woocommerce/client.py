@@ -15,9 +15,10 @@ import hmac
 import math
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -109,6 +110,10 @@ class Page(NamedTuple):
     at: datetime | None
 
 
+Waiting = Callable[[Callable[[], Awaitable[Page]]], Awaitable[Page]]
+"""How one page of a list is asked for, perhaps again and again."""
+
+
 class Client:
     """One shop. Making it does nothing; :meth:`close` when done with it.
 
@@ -165,6 +170,7 @@ class Client:
         include: Sequence[int] = (),
         orderby: str = "id",
         order: str = "asc",
+        waits: Waiting | None = None,
     ) -> AsyncIterator[Page]:
         """The orders modified after a moment (aware), page by page.
 
@@ -180,7 +186,7 @@ class Client:
             "modified_before": _gmt(modified_before),
             "include": ",".join(map(str, include)),
         }
-        return self._pages("/orders", query)
+        return self._pages("/orders", query, waits)
 
     async def order(self, number: int) -> Order:
         """One order by its id, wherever it is but deleted for good (:class:`Refused` with status 404)."""
@@ -198,7 +204,12 @@ class Client:
     # --- what is sold
 
     def products(
-        self, *, modified_after: datetime | None = None, skus: Sequence[str] = (), include: Sequence[int] = ()
+        self,
+        *,
+        modified_after: datetime | None = None,
+        skus: Sequence[str] = (),
+        include: Sequence[int] = (),
+        waits: Waiting | None = None,
     ) -> AsyncIterator[Page]:
         """Products by id, whatever their status; of variable ones ask for :meth:`variations` as well."""
         query = {
@@ -209,15 +220,15 @@ class Client:
             "sku": ",".join(skus),
             "include": ",".join(map(str, include)),
         }
-        return self._pages("/products", query)
+        return self._pages("/products", query, waits)
 
     async def product(self, number: int) -> Product:
         """One product by its id."""
         return decode((await self._ask("GET", f"/products/{number}")).body, Product)
 
-    def variations(self, product: int) -> AsyncIterator[Page]:
+    def variations(self, product: int, *, waits: Waiting | None = None) -> AsyncIterator[Page]:
         """The variations of a variable product, by id."""
-        return self._pages(f"/products/{product}/variations", {"orderby": "id", "order": "asc"})
+        return self._pages(f"/products/{product}/variations", {"orderby": "id", "order": "asc"}, waits)
 
     async def change_products(self, changes: Sequence[SoldChange]) -> tuple[BatchItem, ...]:
         """Change up to 100 products; answers what became of each, in the same order. Some may have failed."""
@@ -284,15 +295,22 @@ class Client:
 
     # --- requests
 
-    async def _pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Page]:
+    async def _pages(self, path: str, query: Mapping[str, str], waits: Waiting | None = None) -> AsyncIterator[Page]:
         number, last, total = 1, 1, 0
         while number <= last:
-            answer = await self._ask("GET", path, {**query, "page": str(number), "per_page": str(PER_PAGE)})
-            items = tuple(bytes(item) for item in decode(answer.body, tuple[msgspec.Raw, ...]))
-            last, before, total = self._count(answer, "x-wp-totalpages"), total, self._count(answer, "x-wp-total")
-            yield Page(items, number, total, last, answer.at)
+            ask = partial(self._page, path, query, number)
+            page = await (waits(ask) if waits else ask())
+            yield page
             # What left the list moved its successors up, onto pages that were read already.
-            number = max(number - math.ceil((before - total) / PER_PAGE), 1) if total < before else number + 1
+            back = math.ceil((total - page.total) / PER_PAGE)
+            number = max(number - back, 1) if back > 0 else number + 1
+            last, total = page.pages, page.total
+
+    async def _page(self, path: str, query: Mapping[str, str], number: int) -> Page:
+        answer = await self._ask("GET", path, {**query, "page": str(number), "per_page": str(PER_PAGE)})
+        items = tuple(bytes(item) for item in decode(answer.body, tuple[msgspec.Raw, ...]))
+        pages, total = self._count(answer, "x-wp-totalpages"), self._count(answer, "x-wp-total")
+        return Page(items, number, total, pages, answer.at)
 
     def _count(self, answer: Answer, header: str) -> int:
         text = answer.headers.get(header, "")

@@ -35,18 +35,29 @@ class Connector(base.Connector[Spec]):
     async def check(self) -> None:
         async with self.client:
             await self._check_currency()
-            await self._check_statuses()
+            looks = [self._check_statuses()]
             if self.spec.webhook_url:
-                await self.client.webhooks()
-            if self.spec.push_price and await self.client.prices_include_tax():
-                raise Rejected(
-                    f"The prices of {self.client.url} include tax, and ours don't: switch push_price off, or let the "
-                    "shop take prices without tax (WooCommerce → Settings → Tax).",
-                    fa=f"قیمت‌های {self.client.url} با مالیات است و قیمت‌های ما بی‌مالیات؛ push_price را خاموش کنید "
-                    "یا در ووکامرس (تنظیمات مالیات) قیمت‌ها را بی‌مالیات کنید.",
-                )
+                looks.append(self._check_webhooks())
+            if self.spec.push_price:
+                looks.append(self._check_prices())
             if self.spec.tells:
-                await self._check_writing()
+                looks.append(self._check_writing())
+            # Together, for a slow shop would take too long over one after the other.
+            for wrong in await asyncio.gather(*looks, return_exceptions=True):
+                if wrong is not None:
+                    raise wrong
+
+    async def _check_webhooks(self) -> None:
+        await self.client.webhooks()
+
+    async def _check_prices(self) -> None:
+        if await self.client.prices_include_tax():
+            raise Rejected(
+                f"The prices of {self.client.url} include tax, and ours don't: switch push_price off, or let the "
+                "shop take prices without tax (WooCommerce → Settings → Tax).",
+                fa=f"قیمت‌های {self.client.url} با مالیات است و قیمت‌های ما بی‌مالیات؛ push_price را خاموش کنید "
+                "یا در ووکامرس (تنظیمات مالیات) قیمت‌ها را بی‌مالیات کنید.",
+            )
 
     async def _check_currency(self) -> None:
         currency = await self.client.currency()

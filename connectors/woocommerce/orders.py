@@ -9,14 +9,14 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import date, datetime
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
 from connectors.woocommerce import kept as keeping
 from connectors.woocommerce import mapper
-from connectors.woocommerce.client import PER_PAGE, Broken, Client, Page, Refused
+from connectors.woocommerce.client import PER_PAGE, Broken, Client, Page, Refused, Waiting
 from connectors.woocommerce.kept import Kept, Memory, Problem
 from connectors.woocommerce.mapper import GONE, Known, Unmappable
 from connectors.woocommerce.payloads import Deleted, Order, Refund, decode, utc
@@ -48,13 +48,20 @@ _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, Stat
 _T = TypeVar("_T")
 
 
-async def legible(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
-    """The pages of a list; what can't be read as a whole (a firewall's page, say) is a fault that passes."""
-    try:
-        async for page in pages:
-            yield page
-    except UnknownPayload as error:
-        raise Retryable(str(error), fa=error.fa) from error
+def patient(shop: Outage) -> Waiting:
+    """Each page of a list is waited for while the shop is away; what can't be read as a whole (a firewall's page, say)
+    is a fault that passes."""
+
+    async def wait(ask: Callable[[], Awaitable[Page]]) -> Page:
+        async def once() -> Page:
+            try:
+                return await ask()
+            except UnknownPayload as error:
+                raise Retryable(str(error), fa=error.fa) from error
+
+        return await shop.waited_out(once)
+
+    return wait
 
 
 async def tried(shop: Outage, ask: Callable[[], Awaitable[_T]]) -> _T:
@@ -140,7 +147,7 @@ class Orders:
         since = (datetime.fromisoformat(written) if written else begin) - self._spec.overlap
         begun = await self._shop.waited_out(self._client.server_time) or self._context.clock()
         for status in ("any", "trash"):
-            await self._take_all(partial(self._client.orders, modified_after=since, status=status))
+            await self._take_all(modified_after=since, status=status)
         await self._memory.set_cursor(_CHANGED, begun.isoformat())
         self.polled_at = self._context.clock()
 
@@ -154,13 +161,13 @@ class Orders:
 
     async def compare(self) -> None:
         """Ask for every order that is open there or here, whenever it was changed; one that is no more is gone."""
-        seen = await self._take_all(partial(self._client.orders, status=_OPEN))
+        seen = await self._take_all(status=_OPEN)
         left = {number async for number in self._open_here()}
         left |= {problem.order for problem in await self._memory.problems() if problem.order is not None}
         numbers = sorted(left - seen)
         for start in range(0, len(numbers), PER_PAGE):
             some = numbers[start : start + PER_PAGE]
-            there = await self._take_all(partial(self._client.orders, include=some))
+            there = await self._take_all(include=some)
             await self._take_each(number for number in some if number not in there)
 
     async def _open_here(self) -> AsyncIterator[int]:
@@ -187,22 +194,18 @@ class Orders:
             await self._gone(number, await self._memory.order(number), None)
         return None
 
-    async def _take_all(self, pages: Callable[[], AsyncIterator[Page]]) -> set[int]:
-        """Take in every order of a list, from its beginning again after an outage; the ids that were there."""
+    async def _take_all(self, **of: Any) -> set[int]:
+        """Take in every order of a list (:meth:`Client.orders`); the ids that were there."""
         seen: set[int] = set()
-
-        async def read() -> None:
-            async for page in legible(pages()):
-                for item in page.items:
-                    try:
-                        order = decode(item, Order)
-                    except UnknownPayload as error:
-                        await self._letter_once(item, str(error))
-                        continue
-                    seen.add(order.id)
-                    await self.take(order)
-
-        await self._shop.waited_out(read)
+        async for page in self._client.orders(**of, waits=patient(self._shop)):
+            for item in page.items:
+                try:
+                    order = decode(item, Order)
+                except UnknownPayload as error:
+                    await self._letter_once(item, str(error))
+                    continue
+                seen.add(order.id)
+                await self.take(order)
         return seen
 
     # --- taken in

@@ -149,8 +149,8 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     posted_status: Annotated[
         str | None,
         Meta(
-            description="The status an order gets once it is in the books; without it none. One cancelled or refunded "
-            "by then keeps its own.",
+            description="The status an order gets once it is in the books; without it none. One refunded by then, or "
+            "in a status beside those of `take`, keeps its own.",
             examples=["completed"],
         ),
     ] = None

@@ -16,7 +16,7 @@ from connectors.base import Context, Outage, Rejected, Sellable, Unauthorised, U
 from connectors.woocommerce import mapper
 from connectors.woocommerce.client import PER_PAGE, Client, Refused
 from connectors.woocommerce.kept import SKUS, SOLD, Item, Memory, Problem
-from connectors.woocommerce.orders import legible, tried
+from connectors.woocommerce.orders import patient, tried
 from connectors.woocommerce.payloads import BatchItem, Product, Sold, SoldChange, Variation, decode
 from connectors.woocommerce.spec import Spec
 from schemas import text
@@ -128,18 +128,12 @@ class Stock:
         """What the shop sells, all of it or what changed since, by its SKU; and when it was asked, by the shop's
         clock."""
         sold: dict[str, list[Item]] = {}
-        times: list[datetime] = []
-
-        async def read() -> None:
-            sold.clear()
-            times.clear()
-            async for page in legible(self._client.products(modified_after=since)):
-                times.append(page.at or self._context.clock())
-                for raw in page.items:
-                    await self._product(raw, sold)
-
-        await self._shop.waited_out(read)
-        return sold, times[0]
+        begun: datetime | None = None
+        async for page in self._client.products(modified_after=since, waits=patient(self._shop)):
+            begun = begun or page.at or self._context.clock()
+            for raw in page.items:
+                await self._product(raw, sold)
+        return sold, begun or self._context.clock()
 
     async def scan(self) -> None:
         """Read everything the shop sells, and tell it what it has wrong."""
@@ -179,7 +173,7 @@ class Stock:
             if product.type != "variable":
                 self._note(product, 0, found)
                 return
-            async for page in legible(self._client.variations(product.id)):
+            async for page in self._client.variations(product.id, waits=patient(self._shop)):
                 for each in page.items:
                     self._note(decode(each, Variation), product.id, found)
         except UnknownPayload as error:

@@ -542,13 +542,15 @@ async def test_prices_are_told_in_the_shops_currency(world: World) -> None:
 
 async def test_a_shop_that_asks_for_a_pause_gets_it_and_is_told_what_is_sellable_then(world: World) -> None:
     pause = Fault(FaultKind.STATUS, on="/batch", times=None, status=429)
-    world.shop.faults.append(pause)
-    async with world.connector(stock_reserve=Decimal(1)):
+    world.shop.faults += [pause, Fault(FaultKind.STATUS, on="/variations", status=503)]
+    async with world.connector(stock_reserve=Decimal(1), poll=HOUR):
         await until(lambda: pause.struck > 1)
         await world.knows(Stock(SKU, WAREHOUSE, Decimal(8), utc_now()))
         world.shop.faults.clear()
         await until(lambda: world.shop.ledger.stock().get(RAM) == ON_HAND - 1)
         assert [push.quantity for push in world.shop.ledger.pushed if push.sku == SKU] == [7]
+    lists = [it for it in world.shop.ledger.asked if it.path.endswith("/products")]
+    assert len(lists) <= 2, "one list that fails isn't a reason to begin with all of them again"
 
 
 async def test_a_product_the_shop_fails_at_keeps_no_other_from_being_told_and_is_told_later(world: World) -> None:
