@@ -100,8 +100,9 @@ Quantities = dict[tuple[str, str], Decimal]
 
 class Original(msgspec.Struct):
     """What a return takes back, or the order an invoice is made from, read under its row lock. ``returned`` is what
-    returns took back of it, ``invoiced`` what invoices were made of it (an order alone), ``charged`` what of that takes
-    credit by itself; all grow as documents are decided within the transaction."""
+    returns took back of it, and of an order ``invoiced`` what invoices were made of it, ``charged`` what of that takes
+    credit by itself, ``brought_back`` what returns took back of its invoices; all grow as documents are decided within
+    the transaction. ``order_id`` is the order an invoice was made from."""
 
     document_id: UUID
     kind: Kind
@@ -111,9 +112,18 @@ class Original(msgspec.Struct):
     returned: Quantities
     invoiced: Quantities
     charged: Quantities
+    brought_back: Quantities
+    order_id: UUID | None
 
     @classmethod
-    def of(cls, document: Document, returned: Quantities, invoiced: Quantities, charged: Quantities) -> Self:
+    def of(
+        cls,
+        document: Document,
+        returned: Quantities,
+        invoiced: Quantities,
+        charged: Quantities,
+        brought_back: Quantities,
+    ) -> Self:
         """A sale as its returns see it, an order as its invoices do."""
         lines = tuple(
             SoldLine(
@@ -127,7 +137,18 @@ class Original(msgspec.Struct):
             )
             for line in document.lines
         )
-        return cls(document.id, document.kind, document.state, document.account, lines, returned, invoiced, charged)
+        return cls(
+            document.id,
+            document.kind,
+            document.state,
+            document.account,
+            lines,
+            returned,
+            invoiced,
+            charged,
+            brought_back,
+            document.original_id if document.kind is Kind.SALES_INVOICE else None,
+        )
 
 
 class Standing(msgspec.Struct, frozen=True):

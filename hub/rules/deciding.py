@@ -56,6 +56,7 @@ from schemas.ledger import (
     Original,
     Quantities,
     Snapshot,
+    SoldLine,
     Standing,
     StockKey,
 )
@@ -420,8 +421,12 @@ def _original(
     original = snapshot.originals.get(original_id)
     if original_id in snapshot.documents:
         # Decided within this very batch, perhaps: the sale as it is by now, not as it was read.
-        taken = (original.returned, original.invoiced, original.charged) if original else ({}, {}, {})
-        original = Original.of(snapshot.documents[original_id].document, *taken)
+        document = snapshot.documents[original_id].document
+        original = (
+            Original.of(document, original.returned, original.invoiced, original.charged, original.brought_back)
+            if original
+            else Original.of(document, {}, {}, {}, {})
+        )
         snapshot.originals[original_id] = original
     if original is None:
         if request.original_date is not None:
@@ -539,18 +544,25 @@ def _price(
     if sum([line.payable + line.discount for line in priced]) > MAX_AMOUNT:
         wrong.append(reason("amount_too_large", at="lines", limit=MAX_AMOUNT))
     if original is not None and request.kind is Kind.SALES_RETURN and not wrong:
-        wrong.extend(_returnable(priced, original))
+        wrong.extend(_returnable(priced, original, snapshot))
     return priced, tuple(wrong)
 
 
-def _returnable(lines: Sequence[DocumentLine], original: Original) -> list[Reason]:
-    """A return takes back at most what was sold and not yet returned, per product and attribute."""
-    left: dict[tuple[str, str], Decimal] = {}
-    for sold in original.lines:
-        key = (sold.product, sold.attribute)
-        left[key] = left.get(key, ZERO) + sold.quantity
+def _returnable(lines: Sequence[DocumentLine], original: Original, snapshot: Snapshot) -> list[Reason]:
+    """A return takes back at most what was sold and not yet returned, per product and attribute; of an order and its
+    invoices together no more than of one of them, for they sold the same goods."""
+    left: Quantities = {}
+    _add(original.lines, 1, left)
     for key, quantity in original.returned.items():
         left[key] = left.get(key, ZERO) - quantity
+    order = original if original.kind is Kind.SALES_ORDER else _order_behind(original, snapshot)
+    if order is not None:
+        ordered: Quantities = {}
+        _add(order.lines, 1, ordered)
+        for key in left:
+            together = max(ordered.get(key, ZERO), order.invoiced.get(key, ZERO))
+            back = order.returned.get(key, ZERO) + order.brought_back.get(key, ZERO)
+            left[key] = min(left[key], together - back)
     wrong = []
     for line in lines:
         key = (line.product, line.attribute)
@@ -567,6 +579,11 @@ def _returnable(lines: Sequence[DocumentLine], original: Original) -> list[Reaso
             )
         left[key] = remaining - line.quantity
     return wrong
+
+
+def _order_behind(sale: Original, snapshot: Snapshot) -> Original | None:
+    """The order an invoice was made from."""
+    return snapshot.originals.get(sale.order_id) if sale.order_id else None
 
 
 def _settle(
@@ -822,7 +839,7 @@ def _counted(
         _reassess(order.document_id, snapshot)
 
 
-def _add(lines: Iterable[LineRequest | DocumentLine], sign: int, *sums: Quantities) -> None:
+def _add(lines: Iterable[LineRequest | DocumentLine | SoldLine], sign: int, *sums: Quantities) -> None:
     for line in lines:
         key = (line.product, line.attribute)
         for quantities in sums:
@@ -867,6 +884,8 @@ def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
         return
     if document.kind is not Kind.SALES_INVOICE:
         _add(document.lines, sign, original.returned)
+        if (order := _order_behind(original, snapshot)) is not None:
+            _add(document.lines, sign, order.brought_back)
         return
     _add(document.lines, sign, original.invoiced)
     if document.state not in UNCHARGED:

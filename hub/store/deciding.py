@@ -56,6 +56,14 @@ where r.original_id = any($1::uuid[]) and r.state not in ('rejected', 'cancelled
 group by 1, 2, 3, 4
 """
 
+_RETURNED_OF_INVOICES = """
+select i.original_id, l.product, l.attribute, sum(l.quantity)
+from documents i join documents r on r.original_id = i.id join document_lines l on l.document_id = r.id
+where i.original_id = any($1::uuid[]) and i.kind = 'sales_invoice'
+    and r.kind = 'sales_return' and r.state not in ('rejected', 'cancelled', 'expired')
+group by 1, 2, 3
+"""
+
 _WAREHOUSES = "select code, name, active from warehouses where code = any($1::text[])"
 
 _ENSURE_STOCK = """
@@ -205,15 +213,15 @@ async def _originals(connection: Any, ids: list[UUID]) -> dict[UUID, Original]:
             charged.setdefault(original_id, {})[product, attribute] = taking_credit
         else:
             returned.setdefault(original_id, {})[product, attribute] = quantity
+    brought_back: dict[UUID, Quantities] = {}
+    for original_id, product, attribute, quantity in await connection.fetch(_RETURNED_OF_INVOICES, ids):
+        brought_back.setdefault(original_id, {})[product, attribute] = quantity
     found = {}
     for row in await connection.fetch(_STANDING, ids):
         document = codec.decode_event(row["event"].encode()).document
         if document is not None:
             found[document.id] = Original.of(
-                document,
-                returned.get(document.id, {}),
-                invoiced.get(document.id, {}),
-                charged.get(document.id, {}),
+                document, *(sums.get(document.id, {}) for sums in (returned, invoiced, charged, brought_back))
             )
     return found
 

@@ -184,7 +184,7 @@ def figures(snapshot: Snapshot) -> Figures:
     returned = {
         (document_id, key, name): quantity
         for document_id, original in kept.originals.items()
-        for name in ("returned", "invoiced", "charged")
+        for name in ("returned", "invoiced", "charged", "brought_back")
         for key, quantity in getattr(original, name).items()
         if quantity
     }

@@ -339,6 +339,26 @@ async def test_an_original_knows_what_was_returned_of_it(company: Store) -> None
     ]
 
 
+async def test_an_order_knows_what_was_made_of_it_and_what_came_back_of_that(company: Store) -> None:
+    await decide(company, submit("ORDER", Kind.SALES_ORDER, lines=(line("RAM", 9),)))
+    await decide(
+        company,
+        submit("SALE", original="ORDER", lines=(line("RAM", 5),)),
+        submit("HELD", original="ORDER", lines=(line("RAM", 2),), tax=1),
+        submit("GONE", original="ORDER", lines=(line("RAM", 1),)),
+        command(Cancel, "GONE"),
+        submit("BACK", Kind.SALES_RETURN, original="SALE", original_date=None, lines=(line("RAM", 3),)),
+        submit("LATE", Kind.SALES_RETURN, original="SALE", original_date=None, lines=(line("RAM", 1),)),
+        command(Cancel, "LATE"),
+    )
+    order = (await read(company, Needs(originals={document("ORDER")}))).originals[document("ORDER")]
+    found = (order.invoiced, order.charged, order.brought_back, order.returned)
+    assert [sums.get(("RAM", ""), 0) for sums in found] == [7, 5, 3, 0]
+    sale = (await read(company, Needs(originals={document("SALE")}))).originals
+    assert sale[document("SALE")].order_id == document("ORDER")
+    assert sale[document("ORDER")].brought_back == order.brought_back
+
+
 async def test_what_was_decided_is_told_again_byte_for_byte(company: Store) -> None:
     commands = [
         submit("A"),

@@ -175,6 +175,11 @@ RACES = {
         deciding(submit("B", Kind.SALES_RETURN, original="Z", original_date=None, lines=(line("RAM", 3),))),
         ends_in("cleared", "rejected"),
     ),
+    "an order and its invoice are returned: one is taken back": Race(
+        deciding(submit("A", Kind.SALES_RETURN, original="ZI", original_date=None, lines=(line("CABLE", 3),))),
+        deciding(submit("B", Kind.SALES_RETURN, original="ZP", original_date=None, lines=(line("CABLE", 3),))),
+        ends_in("cleared", "rejected"),
+    ),
     "two invoices of one order, together more than it: its goods are taken over once": Race(
         deciding(submit("A", original="ZO", lines=(line("BOOK", 3),))),
         deciding(submit("B", original="ZO", lines=(line("BOOK", 3),))),
@@ -236,13 +241,15 @@ async def nothing_oversold(store: Store) -> bool:
 
 
 async def prepare(store: Store) -> None:
-    """One CPU left, 1,000 rials of credit for SARA, a sale of 3 RAM, an order of 4 books, 5 metres of a new cloth
-    received."""
+    """One CPU left, 1,000 rials of credit for SARA, a sale of 3 RAM, an order of 4 books, one of 4 metres of cable with
+    its invoice, 5 metres of a new cloth received."""
     await master.apply(store, [on_hand("CPU", 1, START), Finance("SARA", START, direct=1_000)])
     await decide(
         store,
         submit("Z", lines=(line("RAM", 3),)),
         submit("ZO", Kind.SALES_ORDER, lines=(line("BOOK", 4),)),
+        submit("ZP", Kind.SALES_ORDER, lines=(line("CABLE", 4),)),
+        submit("ZI", original="ZP", lines=(line("CABLE", 4),)),
         submit("ZR", Kind.GOODS_RECEIPT, lines=(line("CLOTH", 5, attribute="نو"),)),
     )
 
