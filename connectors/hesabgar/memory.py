@@ -22,6 +22,8 @@ create table if not exists told (
 create table if not exists file (identity text not null);
 """
 _FILE = "told.sqlite3"
+_UNSURE: Final = b"?"
+"""Before what was about to be told of a row for the first time. It equals nothing that is read, so it is told again."""
 _BUCKET: Final = "memory"
 _IDENTITY: Final = "file"
 TOGETHER: Final = 5_000
@@ -125,7 +127,7 @@ class Memory:
         rows = self._connection().execute(
             "select key, body, version from told where view = ? and run <> ? order by key", (view, run)
         )
-        return [Seen(*row) for row in rows]
+        return [Seen(key, body.removeprefix(_UNSURE), version) for key, body, version in rows]
 
     def forget(self, view: str, keys: Iterable[str]) -> None:
         """Their end was told."""
@@ -149,8 +151,9 @@ class Memory:
 class Told:
     """Which rows were told, wherever the connector runs. Raises Retryable.
 
-    A row is noted before it is told the first time. With it is kept what was told last of it where that is needed to
-    tell its end and seldom changes; of stock and finance, whose end needs no more than the key, nothing.
+    A row is noted before it is told the first time, and confirmed when it was told. With it is kept what was told last
+    of it where that is needed to tell its end and seldom changes; of stock and finance, whose end needs only the
+    key, nothing.
     """
 
     def __init__(self, records: Records) -> None:
@@ -158,11 +161,13 @@ class Told:
 
     async def note(self, view: View, rows: Sequence[Seen], news: News) -> None:
         """The news among these rows are about to be told."""
-        if view.counted:
-            values = {rows[place].key: b"" for place in news.new}
-        else:
-            values = {rows[place].key: rows[place].body for place in news.changed}
-        await self._put(view, values)
+        new = [rows[place] for place in news.new]
+        await self._put(view, {row.key: b"" if view.counted else _UNSURE + row.body for row in new})
+
+    async def confirm(self, view: View, rows: Sequence[Seen], news: News) -> None:
+        """They were told."""
+        if not view.counted:
+            await self._put(view, {rows[place].key: rows[place].body for place in news.changed})
 
     async def forget(self, view: View, keys: Iterable[str]) -> None:
         """Their end was told."""

@@ -229,6 +229,7 @@ class Reading:
             await self._bus.waited_out(lambda: self._context.publisher.dead_letters(letters))
         await self._store.waited_out(lambda: self._told.note(view, seen, news))
         await self._publish([records[place] for place in news.changed])
+        await self._store.waited_out(lambda: self._told.confirm(view, seen, news))
         await self._in_thread(partial(self._memory.keep, view.name, seen, run))
         if others:
             await self._in_thread(partial(self._memory.saw, view.name, others, run))

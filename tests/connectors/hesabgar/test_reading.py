@@ -170,6 +170,30 @@ async def test_after_a_backup_is_restored_what_came_later_is_told_again_once_the
     assert [(record.product, record.on_hand) for record in told if isinstance(record, Stock)] == [(PRODUCT, 30)]
 
 
+@pytest.mark.parametrize("vanishes", [False, True])
+async def test_what_was_about_to_be_told_before_a_crash_is_told_elsewhere(
+    world: World, monkeypatch: pytest.MonkeyPatch, vanishes: bool
+) -> None:
+    async def crash(_records: object) -> None:
+        raise RuntimeError
+
+    connector = world.by_hand()
+    monkeypatch.setattr(connector.context.publisher, "master", crash)
+    with pytest.raises(RuntimeError):
+        await connector.reading.compare(contract.WAREHOUSES)
+    connector.client.close()
+    await connector.reading.close()
+    shutil.rmtree(connector.context.data)
+    if vanishes:
+        world.sim.run("UPDATE dbo.STK_Anbar SET AnbarCode = N'05' WHERE AnbarCode = N'04'")
+    elsewhere = world.by_hand()
+    await elsewhere.reading.compare(contract.WAREHOUSES)
+    elsewhere.client.close()
+    await elsewhere.reading.close()
+    told = {record.code: record.active for record in await world.around.master() if isinstance(record, Warehouse)}
+    assert told == {"01": True, "02": True, "03": True} | ({"04": False, "05": True} if vanishes else {"04": True})
+
+
 async def test_a_line_that_breaks_during_a_compare_goes_on_where_it_was(world: World) -> None:
     connector = world.by_hand(page_rows=10)
     whole = connector.reading.tell
