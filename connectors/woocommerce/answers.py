@@ -138,10 +138,10 @@ class Answers:
         lets, before = True, await self._memory.get(UNTOLD, str(number))
         try:
             await tried(self._shop, lambda: self._change(number, document))
-        except (Unauthorised, UnknownPayload) as error:
+        except Unauthorised as error:
             lets = told = False
             self._telling.down(error)
-        except Rejected as error:
+        except (Rejected, UnknownPayload) as error:
             told = isinstance(error, Refused) and error.says_gone
             if before is None:
                 self._context.logger.warning("order %d isn't told that it is %s: %s", number, document.state, error)

@@ -29,6 +29,9 @@ GONE: Final = frozenset({"cancelled", "failed", "trash", "deleted"})
 _TEHRAN: Final = ZoneInfo("Asia/Tehran")
 _PLACES: Final = Decimal("0.00001")
 _PHONE_DIGITS: Final = 10
+_LEAST_DIGITS: Final = 7
+"""Of a number without its area's."""
+_LEAST_DIFFERENT: Final = 3
 _ID_DIGITS: Final = 20
 _NUL: Final = "\0"
 _REFUNDED: Final = "_refunded_item_id"
@@ -329,8 +332,16 @@ def _words(written: str | None) -> str:
 
 
 def phone_of(order: Order) -> str:
-    """The customer's phone number as it is written, or ""."""
-    return text.latin_digits(_words(order.billing.phone))
+    """The customer's phone number as it is written, or "": what people type who don't want to give theirs ("0", ten
+    noughts) would make strangers one customer."""
+    written = text.latin_digits(_words(order.billing.phone))
+    digits = _digits(written)
+    return written if len(digits) >= _LEAST_DIGITS and len(set(digits)) >= _LEAST_DIFFERENT else ""
+
+
+def _digits(phone: str) -> str:
+    """What counts of a phone number."""
+    return "".join(each for each in phone if each.isdecimal())[-_PHONE_DIGITS:]
 
 
 def email_of(order: Order) -> str:
@@ -345,14 +356,14 @@ def customer_of(order: Order) -> str:
 
 def new_account(order: Order, spec: Spec) -> Account | None:
     """The account of a customer nobody knows, by the phone number; None without one, or if none is to be made."""
-    digits = "".join(each for each in phone_of(order) if each.isdecimal())
+    digits = _digits(phone_of(order))
     if not spec.new_accounts or len(digits) < _PHONE_DIGITS:
         return None
     billing = order.billing
     person = _words(f"{billing.first_name} {billing.last_name}")
     return Account(
-        code=text.code(f"{spec.new_accounts}{digits[-_PHONE_DIGITS:]}"),
-        name=_words(billing.company) or person or digits,
+        code=text.code(f"{spec.new_accounts}{digits}"),
+        name=_words(billing.company) or person or phone_of(order),
         phones=(phone_of(order),),
         city=_words(billing.city) or None,
         emails=(email_of(order),) if email_of(order) else (),

@@ -211,6 +211,15 @@ def test_a_newcomers_account_is_by_the_phone(phone: str | None, code: str | None
 
 
 @pytest.mark.parametrize(
+    ("written", "phone"),
+    [("66700101", "66700101"), ("0", ""), ("0000000000", ""), ("09000000000", ""), ("ندارم", ""), ("12345", "")],
+)
+def test_what_is_no_phone_number_tells_no_customers_apart(written: str, phone: str) -> None:
+    of = order(line(1, "10"), total="10", billing=ORDER["billing"] | {"phone": written})
+    assert mapper.phone_of(of) == phone
+
+
+@pytest.mark.parametrize(
     ("currency", "rials", "written"),
     [(ShopCurrency.TOMAN, 29_000_000, "2900000"), (ShopCurrency.THOUSAND_TOMANS, 185_000, "18.5"), ("IRR", 0, "0")],
 )
