@@ -3,6 +3,9 @@
 What is set here and why is in FAUST.md's list of what Faust really does; the pins in pyproject.toml hold it.
 """
 
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import faust
@@ -21,16 +24,33 @@ BUFFER_RECORDS = 16_384
 
 
 class Streams:
-    """One process's app and its loops."""
+    """One process's app and its loops, each with the topics it handles."""
 
-    def __init__(self, app: Any, loops: tuple[Loop, ...]) -> None:
+    def __init__(self, app: Any, loops: Mapping[Loop, Collection[str]]) -> None:
         self.app = app
         self.loops = loops
+        self._well: dict[Loop, tuple[int, float]] = {}
+        """How many records each loop had handled, and when it was last seen to have got on or to have nothing to do."""
 
     def lag(self) -> int:
         """Records waiting behind what this process has handled, in the partitions it has."""
+        return self._waiting().total()
+
+    def stuck(self) -> float:
+        """For how many seconds the loop that is worst off had records waiting and handled none, as far as it was seen
+        by asking this. The others may get on all the while."""
+        waiting, now = self._waiting(), time.monotonic()
+        for loop, names in self.loops.items():
+            handled = loop.progress.handled
+            before = self._well.get(loop)
+            if before is None or handled != before[0] or not any(waiting[name] for name in names):
+                self._well[loop] = (handled, now)
+        return now - min(since for _, since in self._well.values())
+
+    def _waiting(self) -> Counter[str]:
         handled = {tp: offset for loop in self.loops for tp, offset in loop.progress.offsets.items()}
-        return int(self.app.consumer.waiting(handled))
+        found: Counter[str] = self.app.consumer.waiting(handled)
+        return found
 
     def counters(self) -> dict[str, int]:
         """What the loops have done since the start."""
@@ -61,12 +81,16 @@ def build(settings: StreamSettings, store: Store, producer: Producer, *, probe: 
         batch_size=settings.batch_size,
         within=settings.within,
     )
-    _agent(app, decide, [kafka.topic(topics.COMMANDS)])
-    _agent(app, master, [kafka.topic(topic) for topic in topics.MASTER.values()])
-    return Streams(app, (decide, master))
+    loops = {
+        decide: [kafka.topic(topics.COMMANDS)],
+        master: [kafka.topic(topic) for topic in topics.MASTER.values()],
+    }
+    for loop, names in loops.items():
+        _agent(app, loop, names)
+    return Streams(app, loops)
 
 
-def _agent(app: Any, loop: Loop, names: list[str]) -> None:
+def _agent(app: Any, loop: Loop, names: Collection[str]) -> None:
     async def body(stream: Any) -> None:
         await loop.run(stream)
 

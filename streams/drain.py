@@ -10,6 +10,7 @@ It relies on private API of the exact versions pinned in pyproject.toml; tests/s
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,14 +56,15 @@ class DrainingConsumer(Consumer):  # type: ignore[misc]  # faust is untyped here
             if not self.transport.app.should_stop:
                 raise
 
-    def waiting(self, handled: Mapping[Any, int]) -> int:
-        """Records in the partitions this process has, behind the last one handled (or the committed offset)."""
-        lag = 0
+    def waiting(self, handled: Mapping[Any, int]) -> Counter[str]:
+        """Records in the partitions this process has, by topic, behind the last one handled (or the committed
+        offset)."""
+        lag: Counter[str] = Counter()
         for tp in self.assignment():
             end = self.highwater(tp)
             if end is not None:
                 done = max(handled.get(tp, -1) + 1, self._committed_offset[tp] or 0)
-                lag += max(end - done, 0)
+                lag[tp.topic] += max(end - done, 0)
         return lag
 
 

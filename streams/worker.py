@@ -96,7 +96,9 @@ async def _report(streams: Streams, store: Store, name: str, seconds: float) -> 
     failing = False
     while True:
         try:
-            await progress.report(store, name, "streams", lag=streams.lag(), counters=streams.counters())
+            await progress.report(
+                store, name, "streams", lag=streams.lag(), counters=streams.counters(), stuck=streams.stuck()
+            )
             failing = False
         except StoreError as error:
             if not failing:

@@ -9,11 +9,10 @@ from hub.store.pool import Store
 
 _REPORT = """
 insert into workers (id, role, started_at, seen_at, progressed_at, lag, counters)
-values ($1, $2, now(), now(), now(), $3, $4::jsonb)
+values ($1, $2, now(), now(), now() - make_interval(secs => $5), $3, $4::jsonb)
 on conflict (id) do update set
     seen_at = now(),
-    progressed_at = case when excluded.counters - $5::text[] <> workers.counters - $5::text[] or excluded.lag = 0
-                         then now() else workers.progressed_at end,
+    progressed_at = excluded.progressed_at,
     lag = excluded.lag,
     counters = excluded.counters
 """
@@ -33,14 +32,13 @@ class Worker(NamedTuple):
     seconds_stuck: int
 
 
-async def report(store: Store, worker: str, role: str, *, lag: int, counters: Mapping[str, int]) -> None:
-    """Say what a process has done (counters since its start) and how many records it is behind.
-
-    A counter of ``retries`` says that something was tried, and so isn't progress.
-    """
-    tried = [name for name in counters if name.endswith("retries")]
+async def report(
+    store: Store, worker: str, role: str, *, lag: int, counters: Mapping[str, int], stuck: float = 0.0
+) -> None:
+    """Say what a process has done (counters since its start), how many records it is behind, and for how many seconds
+    some of its work that waits hasn't got on."""
     async with store.connection() as connection:
-        await connection.execute(_REPORT, worker, role, lag, json.dumps(counters, sort_keys=True), tried)
+        await connection.execute(_REPORT, worker, role, lag, json.dumps(counters, sort_keys=True), stuck)
 
 
 async def leave(store: Store, worker: str) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 from collections import defaultdict
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from hub.bus.errors import Unavailable as BusUnavailable
-from hub.bus.producer import Producer
+from hub.bus.producer import Outgoing, Producer
 from hub.bus.rewinding import rewind
 from hub.rules.settings import RuleSettings
 from hub.store import deciding, progress
@@ -17,6 +18,7 @@ from hub.store.pool import Store
 from schemas import codec, topics
 from schemas.commands import Amend, AnyCommand, Cancel
 from schemas.events import COMMAND_REFUSED
+from schemas.master import Warehouse
 from streams.handlers import DecideCommands
 from streams.worker import StreamsCrashed, run
 from tests.conftest import execute
@@ -98,6 +100,18 @@ async def test_a_worker_reports_what_it_has_done_and_how_far_it_is_behind(hub: H
                 return found is not None and found.lag == 60 and found.counters["decide_handled"] == 0
 
             await until(behind)
+            ages = []
+            for number in (1, 2):  # master data gets on all the while
+                warehouse = Warehouse(f"W{number}", "انبار")
+                await hub.producer.publish([Outgoing(topics.WAREHOUSES, b"W", codec.encode(warehouse))])
+
+                async def master_got_on(number: int = number) -> progress.Worker | None:
+                    found = await report()
+                    return found if found is not None and found.counters["master_handled"] == number else None
+
+                found = await until(master_got_on)
+                ages.append(found.seen_at - found.progressed_at)
+            assert timedelta() < ages[0] < ages[1], "it is stuck where documents are decided"
 
         async def done() -> bool:
             found = await report()
@@ -108,7 +122,8 @@ async def test_a_worker_reports_what_it_has_done_and_how_far_it_is_behind(hub: H
         assert found is not None
         assert found.role == "streams"
         assert found.counters["decide_batches"] >= 3
-        assert found.counters["decide_dead"] == found.counters["master_handled"] == 0
+        assert found.counters["decide_dead"] == 0
+        assert found.seen_at - found.progressed_at < ages[0]
     assert await report() is None, "who leaves in good order is forgotten"
 
 
