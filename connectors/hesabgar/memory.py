@@ -129,6 +129,11 @@ class Memory:
         )
         return [Seen(key, body.removeprefix(_UNSURE), version) for key, body, version in rows]
 
+    def has_any(self, view: str) -> bool:
+        """Whether anything was told of a view."""
+        found = self._connection().execute("select 1 from told where view = ? limit 1", (view,)).fetchone()
+        return found is not None
+
     def forget(self, view: str, keys: Iterable[str]) -> None:
         """Their end was told."""
         connection = self._connection()

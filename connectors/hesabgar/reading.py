@@ -179,13 +179,18 @@ class Reading:
         return await self._store.waited_out(lambda: self._told.rows(view))
 
     async def compare(self, view: View) -> Compared:
-        """Read a view whole, tell what differs from what was told, and what is no longer there."""
+        """Read a view whole, tell what differs from what was told, and what is no longer there.
+
+        Raises Rejected if nothing is there: the mapping is wrong sooner than all of it is gone.
+        """
         await self._remember()
         whole = _Whole(self, view, await self._in_thread(self._memory.last_run) + 1)
         await self._books.waited_out(lambda: whole.read(self._client, self._spec.page_rows))
         self._looked[view.name] = whole.began
         late = await self._from_books(partial(_late_keys, view, whole.reached))
         await self._in_thread(partial(self._memory.saw, view.name, late, whole.run))
+        if not whole.rows and not late and await self._in_thread(partial(self._memory.has_any, view.name)):
+            raise Rejected("it has no row any more; what was told of them stays until it has")
         vanished = await self._in_thread(partial(self._memory.vanished, view.name, whole.run))
         for start in range(0, len(vanished), self._spec.page_rows):
             await self._tell_end(view, vanished[start : start + self._spec.page_rows], whole.as_of)

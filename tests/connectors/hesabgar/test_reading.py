@@ -289,6 +289,27 @@ async def told_of_ours(world: World) -> list[Decimal]:
     return [record.on_hand for record in records if (record.product, record.warehouse, record.attribute) == key]
 
 
+async def test_what_is_gone_from_a_view_that_is_empty_is_not_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [utc_now()]
+    connector = world.by_hand(clock=lambda: now[0])
+    await connector.reading.look()
+    before = await world.around.master()
+    text = mapping_text()
+    assert text.count('from = "dbo.STK_Anbar AS a"') == 1
+    emptied = text.replace('from = "dbo.STK_Anbar AS a"', 'from = "dbo.STK_Anbar AS a"\nwhere = "1 = 0"')
+    for mapping in (emptied, text):
+        world.sim.run(sql.views_script(sql.read_mapping(mapping)))
+        now[0] += dt.timedelta(days=1)
+        await connector.reading.look()
+    connector.client.close()
+    assert await world.around.master() == before
+    assert [message for message in caplog.messages if "no row any more" in message] == [
+        "hub.warehouses is away: it has no row any more; what was told of them stays until it has"
+    ]
+
+
 async def test_the_night_compares_everything(world: World) -> None:
     now = [dt.datetime(2026, 11, 24, 20, 0, tzinfo=dt.UTC)]  # 23:30 in Tehran
     connector = world.by_hand(nightly_hour=2, clock=lambda: now[0])
