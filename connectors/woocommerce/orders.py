@@ -7,7 +7,7 @@ earlier never overwrites what it dated later. What is remembered of an order is 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -40,6 +40,8 @@ WITHDRAWN: Final = "cancelled in the shop"
 ENDED: Final = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED})
 _OPEN: Final = "pending,on-hold,processing"
 REFUNDED: Final = "refunded"
+_COMPARED_FOR: Final = timedelta(days=90)
+"""What nothing was done to for so long isn't compared: orders whose documents never go to the books pile up."""
 _DRAFT: Final = "checkout-draft"
 """Of somebody who looked at the till; the shop throws most of these away after a day."""
 _RETURNABLE: Final = frozenset({State.CLEARED, State.POSTING, State.POSTED, State.POST_FAILED})
@@ -171,8 +173,10 @@ class Orders:
             await self._take_each(number for number in some if number not in there)
 
     async def _open_here(self) -> AsyncIterator[int]:
+        since = self._context.clock() - _COMPARED_FOR
         async for key, value in self._memory.each(keeping.ORDERS):
-            if not msgspec.json.decode(value, type=Kept).settled:
+            kept = msgspec.json.decode(value, type=Kept)
+            if not kept.settled and (kept.modified is None or kept.modified > since):
                 yield int(key)
 
     async def _take_each(self, numbers: Iterable[int]) -> None:

@@ -128,7 +128,11 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     ] = dt.timedelta(minutes=10)
     compare: Annotated[
         dt.timedelta,
-        Meta(description="The time between two full compares of open orders, products and stock.", examples=["24h"]),
+        Meta(
+            description="The time between two full compares of open orders (those something was done to within 90 "
+            "days), products and stock.",
+            examples=["24h"],
+        ),
     ] = dt.timedelta(hours=24)
     look: Annotated[
         dt.timedelta,

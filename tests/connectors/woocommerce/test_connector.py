@@ -10,6 +10,7 @@ import pytest
 from connectors.base import Rejected, Unauthorised
 from connectors.woocommerce import mapper
 from connectors.woocommerce.connector import Connector
+from connectors.woocommerce.kept import Kept
 from connectors.woocommerce.mapper import cancel_id
 from connectors.woocommerce.orders import WITHDRAWN
 from connectors.woocommerce.simulator import WooCommerceSimulator
@@ -196,6 +197,8 @@ async def test_what_was_made_before_the_beginning_isnt_asked_for_until_the_begin
     for number in (old, unreadable):
         shop.find("order", number).update(date_created_gmt=day, date_modified_gmt=day)
     shop.find("order", unreadable)["version"] = ["many"]
+    forgotten = msgspec.json.encode(Kept(modified=now - dt.timedelta(days=100), revision=1))
+    await StoreRecords(world.around.store, "woocommerce.shop").put("orders", {"999": forgotten})
     async with world.connector(compare=dt.timedelta(milliseconds=20)):
         await world.clears(world.order(status="completed"))
         await _asked_again(world)
