@@ -150,7 +150,10 @@ def _sale(document: Document, original: Document | None) -> dict[str, Any]:
     if original is None or original.posting is None or original.step > 1:
         return {"original_external_id": str(document.original_id)}
     year, _, _ = original.source_id.partition("/")
-    return {"original_fiscal_year": int(year), "original_number": original.posting.number}
+    return {
+        "original_fiscal_year": int(year) if year.isdecimal() else None,
+        "original_number": original.posting.number,
+    }
 
 
 def line_values(document: Document) -> list[dict[str, Any]]:

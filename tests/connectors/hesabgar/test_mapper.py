@@ -127,6 +127,7 @@ def test_a_return_names_its_sale_as_the_books_know_it() -> None:
     assert named(back, msgspec.structs.replace(sale, step=4)) == {"original_external_id": str(sale.id)}
     assert named(back, None) == {"original_external_id": str(sale.id)}
     assert named(back, sale) == {"original_fiscal_year": 1402, "original_number": "12"}
+    assert named(back, msgspec.structs.replace(sale, source_id="of another")) == {"original_number": "12"}
     assert named(document(kind=Kind.SALES_RETURN), None) == {}
     assert named(document(original_id=sale.id), sale) == {}
 
