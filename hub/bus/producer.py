@@ -20,6 +20,7 @@ from schemas.topics import Topic
 
 MAX_REQUEST_BYTES = topics.DEAD_LETTER_MAX_BYTES
 REQUEST_TIMEOUT_MS = 10_000
+CLOSE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,18 @@ async def _all(deliveries: Sequence[Any]) -> None:
             raise outcome
 
 
+_closing: set["asyncio.Task[None]"] = set()
+
+
 async def _close(producer: Any) -> None:
-    with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(5):
-            await producer.stop()
+    """Close a producer. One whose brokers don't answer is closed to the end all the same, once nobody waits for it any
+    more: half closed it would go on connecting, for good."""
+    task = asyncio.create_task(_stop(producer))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+
+
+async def _stop(producer: Any) -> None:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await producer.stop()

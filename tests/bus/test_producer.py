@@ -1,5 +1,6 @@
 """The producer: acknowledged or an error, whole batches to known partitions, and nothing too large lost unseen."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -95,3 +96,23 @@ async def test_a_cluster_that_is_away_is_unavailable() -> None:
     producer = Producer(Kafka("127.0.0.1:1"))
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         await producer.start()
+
+
+async def test_one_that_closes_slowly_is_closed_to_the_end(settings: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering, closed = asyncio.Event(), asyncio.Event()
+    stop = AIOKafkaProducer.stop
+
+    async def stop_slowly(client: AIOKafkaProducer) -> None:
+        await answering.wait()
+        await stop(client)
+        closed.set()
+
+    monkeypatch.setattr(AIOKafkaProducer, "stop", stop_slowly)
+    monkeypatch.setattr(producing, "CLOSE_SECONDS", 0.01)
+    producer = Producer(settings)
+    await producer.start()
+    await producer.stop()
+    assert not closed.is_set()
+    answering.set()
+    async with asyncio.timeout(30):
+        await closed.wait()
