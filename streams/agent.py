@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ ATTEMPT_SECONDS = 30.0
 BATCH_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+POSTPONED_SECONDS = 0.05
+"""When what was postponed is looked at again, if nothing else comes."""
 
 logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -39,10 +42,12 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Handled(msgspec.Struct, frozen=True):
-    """What a handler made of a batch: what to publish, and which records go to the dead letters."""
+    """What a handler made of a batch: what to publish, which records go to the dead letters, and the places of those
+    that it wants to see again a little later, before whatever comes then."""
 
     publish: Callable[[], Awaitable[None]] | None = None
     failures: Sequence[Failure] = ()
+    postponed: frozenset[int] = frozenset()
 
 
 class Decoded(msgspec.Struct):
@@ -145,6 +150,10 @@ class Loop:
         self._batch_size = batch_size
         self._within = within
         self._probe = probe
+        self._unacked: deque[Any] = deque()
+        """Every event that was taken, in order."""
+        self._done: set[int] = set()
+        """Those of them that are handled, by identity: an older one isn't yet."""
 
     async def run(self, stream: Any) -> None:
         """Handle the stream until the app stops. Ends only by cancellation.
@@ -164,18 +173,34 @@ class Loop:
 
     async def _handle(self, stream: Any, collected: "asyncio.Queue[_Batch]") -> None:
         publishing: asyncio.Task[None] | None = None
+        postponed: list[Any] = []
         try:
             while True:
-                batch = await collected.get()
+                batch = await self._next(collected, postponed)
                 handled = await self._until_done("handling", functools.partial(self._handler.handle, batch.decoded))
                 self._probe("after_commit")
                 if publishing is not None:
                     await publishing
+                postponed = [batch.events[index] for index in sorted(handled.postponed)]
                 publishing = asyncio.create_task(self._finish(stream, batch, handled))
         finally:
             if publishing is not None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await publishing
+
+    async def _next(self, collected: "asyncio.Queue[_Batch]", postponed: Sequence[Any]) -> "_Batch":
+        """The next batch, behind what was postponed; soon, if anything was."""
+        try:
+            async with asyncio.timeout(POSTPONED_SECONDS if postponed else None):
+                batch = await collected.get()
+        except TimeoutError:
+            batch = _Batch((), (), Decoded(()))
+        self._unacked.extend(batch.events)
+        if not postponed:
+            return batch
+        events = [*postponed, *batch.events]
+        messages = [event.message for event in events]
+        return _Batch(events, messages, self._handler.decode(messages))
 
     async def _finish(self, stream: Any, batch: "_Batch", handled: Handled) -> None:
         if handled.failures:
@@ -183,9 +208,13 @@ class Loop:
         if handled.publish is not None:
             await self._until_done("publishing", handled.publish)
         self._probe("after_publish")
-        for event in batch.events:
+        over = [index for index in range(len(batch.events)) if index not in handled.postponed]
+        self._done.update(id(batch.events[index]) for index in over)
+        while self._unacked and id(self._unacked[0]) in self._done:
+            event = self._unacked.popleft()
+            self._done.remove(id(event))
             await stream.ack(event)
-        self.progress.note(batch.messages, len(handled.failures))
+        self.progress.note([batch.messages[index] for index in over], len(handled.failures))
 
     async def _bury(self, messages: Sequence[Any], failures: Sequence[Failure]) -> None:
         letters: list[Outgoing] = []

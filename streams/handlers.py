@@ -19,6 +19,7 @@ from schemas.ids import document_id
 from schemas.master import Master
 from streams.agent import Decoded, Failure, Handled
 from streams.deciding import Undecided, decide_each
+from streams.originals import Originals
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class DecideCommands:
         self._store = store
         self._producer = producer
         self._settings = settings
+        self._originals = Originals(store)
 
     def decode(self, messages: Sequence[Any]) -> Decoded:
         return Decoded.of(messages, _command)
@@ -40,9 +42,13 @@ class DecideCommands:
         failures = list(batch.failures)
         events: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         latest: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        outcomes = await decide_each(self._store, batch.records, self._settings, utc_now) if batch.records else []
+        waiting = await self._originals.awaited(batch.records)
+        due = [place for place in range(len(batch.records)) if place not in waiting]
+        commands = [batch.records[place] for place in due]
+        outcomes = await decide_each(self._store, commands, self._settings, utc_now) if commands else []
         tells = logger.isEnabledFor(logging.DEBUG)
-        for place, (index, outcome) in enumerate(zip(batch.places, outcomes, strict=True)):
+        for place, outcome in zip(due, outcomes, strict=True):
+            index = batch.places[place]
             message = batch.messages[index]
             if tells:
                 logger.debug("decided: %s", type(outcome).__name__, extra=_about(batch.records[place]))
@@ -58,7 +64,7 @@ class DecideCommands:
             await self._producer.publish_batches(topics.EVENTS, events)
             await self._producer.publish_batches(topics.LATEST, latest)
 
-        return Handled(publish, failures)
+        return Handled(publish, failures, frozenset(batch.places[place] for place in waiting))
 
 
 def _about(command: AnyCommand) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What people and systems ask to see. Nothing here locks or changes anything."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -129,6 +129,22 @@ async def decisions(store: Store, command_ids: Sequence[UUID]) -> dict[UUID, Doc
             "select command_id, event from decisions where command_id = any($1::uuid[])", list(command_ids)
         )
     return {row[0]: codec.decode_event(row[1].encode()) for row in rows}
+
+
+async def present(store: Store, document_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these documents that are there, whatever became of them."""
+    async with store.connection() as connection:
+        rows = await connection.fetch("select id from documents where id = any($1::uuid[])", list(document_ids))
+    return {row[0] for row in rows}
+
+
+async def decided(store: Store, command_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these commands that were decided."""
+    async with store.connection() as connection:
+        rows = await connection.fetch(
+            "select command_id from decisions where command_id = any($1::uuid[])", list(command_ids)
+        )
+    return {row[0] for row in rows}
 
 
 async def documents(store: Store, wanted: DocumentFilter, limit: int) -> list[Document]:

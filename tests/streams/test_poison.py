@@ -214,7 +214,8 @@ async def test_poison_among_master_data(hub: Hub) -> None:
         master(topics.STOCK, codec.encode(on_hand("RAM", "1e15", START))),
     ]
     await hub.producer.publish(poison)
-    await hub.send_master(Account("AFTER", "پس از آن"), on_hand("RAM", 7, START))
+    # Of another product: within a batch the last figure of a row counts, and the one before is never looked at.
+    await hub.send_master(Account("AFTER", "پس از آن"), on_hand("CPU", 7, START))
     async with hub.worker():
         letters = await hub.dead(len(poison))
         await until(lambda: value(hub.store, "select count(*) from accounts where code = 'AFTER'"))
