@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -154,7 +154,7 @@ def cursor(shape: Any) -> Callable[[str], Any]:
             if len(value) > MAX_CURSOR:
                 raise ValueError
             key = decoder.decode(base64.urlsafe_b64decode(value.encode() + b"=" * (-len(value) % 4)))
-            if "\\x00" in repr(key):  # PostgreSQL keeps no NUL, so no key of ours has one
+            if not all(map(_can_be_kept, key if isinstance(key, tuple) else (key,))):
                 raise ValueError
         except (ValueError, msgspec.MsgspecError):
             raise Unreadable(
@@ -167,6 +167,18 @@ def cursor(shape: Any) -> Callable[[str], Any]:
         return key
 
     return read
+
+
+def _can_be_kept(part: object) -> bool:
+    """Whether PostgreSQL could keep it, so that it may be of a key of ours."""
+    match part:
+        case str():
+            return "\x00" not in part
+        case int():
+            return part.bit_length() < 64
+        case datetime():
+            return MINYEAR < part.year < MAXYEAR
+    return True
 
 
 def cursor_text(key: object) -> str:

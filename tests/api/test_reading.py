@@ -1,15 +1,19 @@
 """What is asked: documents and their stories, lists page by page, stock, accounts, previews."""
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from hub.api.app import Served
+from hub.api.parameters import cursor_text
 from hub.store import master
 from schemas.dates import utc_now
 from schemas.master import Account, Finance
 from tests.api.world import Client, Hub, Shop, open_shop
+
+EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 
 
 async def test_history_tells_every_step(shop: Shop) -> None:
@@ -88,6 +92,8 @@ async def test_a_list_filtered(shop: Shop) -> None:
         ("limit=ten", "limit"),
         ("cursor=abc", "cursor"),
         ("cursor=WzEsMl0", "cursor"),
+        (f"cursor={cursor_text((datetime(1, 1, 1, tzinfo=EAST), uuid4()))}", "cursor"),
+        (f"cursor={cursor_text((datetime(9999, 12, 31, 23, 59, tzinfo=WEST), uuid4()))}", "cursor"),
         ("source=", "source"),
         ("source=%00", "source"),
         ("colour=red", "colour"),

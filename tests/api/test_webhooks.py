@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hub.api.app import Served
+from hub.api.parameters import cursor_text
 from hub.webhooks.worker import Worker
 from schemas.secret import Secret
 from tests.api.world import Client, Hub, Shop, open_shop
@@ -198,6 +199,7 @@ async def test_deliveries_are_read_page_by_page(idle_shop: Shop) -> None:
     waiting = await client.post(f"{path}/deliveries/{ids[0]}/redeliver")
     assert (waiting.status, waiting.body["type"]) == (409, "urn:peyvand:problem:not-redelivered")
     assert (await client.get(f"{path}/deliveries?status=banana")).status == 422
+    assert (await client.get(f"{path}/deliveries?cursor={cursor_text(2**63)}")).status == 422
 
 
 async def test_a_source_has_twenty_at_most(idle_shop: Shop) -> None:
