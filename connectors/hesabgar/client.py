@@ -249,6 +249,14 @@ class _Thread(threading.Thread):
             link.close()
 
 
+_SESSION: Final = (
+    "SET ARITHABORT, CONCAT_NULL_YIELDS_NULL, ANSI_NULLS, ANSI_NULL_DFLT_ON, ANSI_PADDING, ANSI_WARNINGS, "
+    "QUOTED_IDENTIFIER ON; SET NUMERIC_ROUNDABORT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET TEXTSIZE 2147483647;"
+)
+"""How a session is whatever the server has its sessions begin with. With implicit transactions BEGIN would open two and
+COMMIT end one: what was answered as posted would be undone when the connection ends."""
+
+
 def _connect(spec: Spec) -> Any:
     return pymssql.connect(
         server=spec.server,
@@ -264,6 +272,7 @@ def _connect(spec: Spec) -> Any:
         encryption=str(spec.encryption),
         autocommit=True,
         use_datetime2=True,
+        conn_properties=_SESSION,
     )
 
 

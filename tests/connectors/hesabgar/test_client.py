@@ -52,6 +52,14 @@ async def test_a_broken_or_silent_connection_is_away_and_the_next_call_has_a_new
     assert await client.query("SELECT 42") == [(42,)]
 
 
+async def test_a_session_has_no_implicit_transactions_whatever_the_server_begins_it_with(
+    sim: HesabgarSimulator, client: Client
+) -> None:
+    said = sim.fault(FaultKind.DELAY, on="SET IMPLICIT_TRANSACTIONS OFF")
+    assert await client.query("SELECT 42") == [(42,)]
+    assert said.struck == 1
+
+
 async def test_a_refusal_has_the_servers_words_and_number(client: Client) -> None:
     with pytest.raises(Refused) as refused:
         await client.query("THROW 50123, N'سند «۷» تراز نیست', 1")
