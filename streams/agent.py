@@ -127,7 +127,7 @@ class Progress:
         self.batches += 1
         self.dead += dead
         for message in messages:
-            self.offsets[message.tp] = message.offset
+            self.offsets[message.tp] = max(message.offset, self.offsets.get(message.tp, -1))
 
 
 class Loop:

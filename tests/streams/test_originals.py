@@ -113,3 +113,4 @@ async def test_nothing_is_acked_before_what_was_postponed_ahead_of_it() -> None:
     assert all(seen[0] == 1 for seen in handler.seen[1:])
     assert handler.acked[-1] == [0]
     assert loop.progress.handled == 5
+    assert loop.progress.offsets == {0: 4}, "what was postponed doesn't take the place back"
