@@ -345,6 +345,33 @@ async def test_the_filters_find_what_is_older_than_the_latest(
         await visit.page.reload()
 
 
+async def test_what_a_filter_found_outlives_thousands_of_newer_documents(
+    hub: Hub, quiet: Hub, quiet_visit: Visit, site: Site
+) -> None:
+    visit, shop = quiet_visit, await open_shop(hub, site.address)
+    await send(shop, beyond_credit(shop, shop.source))
+    await visit.at("search").fill(shop.source)
+    await expect(visit.row(shop.source)).to_be_visible()
+    await visit.at("language").click()
+    for first in range(0, 2_001, 667):
+        before = await known(visit)
+        await publish(quiet, [event(10_000 + number) for number in range(first, first + 667)])
+        await until(lambda before=before: all_known(visit, before))
+    assert await known(visit) < 2_001
+    await expect(visit.row(shop.source)).to_be_visible()
+
+
+async def known(visit: Visit) -> int:
+    """How many documents the page keeps in mind."""
+    [count] = re.findall(r"([\d,]+) documents", await visit.at("shown").inner_text())
+    return int(count.replace(",", ""))
+
+
+async def all_known(visit: Visit, before: int) -> bool:
+    """Whether the page has taken in 667 more, or has forgotten the oldest of more than 2,000."""
+    return not before <= await known(visit) < before + 667
+
+
 FIRST_PAGE = 50
 """So many documents the page reads at first."""
 

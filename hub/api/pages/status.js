@@ -506,6 +506,8 @@ function onEvent(event) {
 function forgetOldest() {
   const byAge = [...entries.values()].sort((one, other) => other.at - one.at);
   byAge.slice(MOST_KEPT).forEach(forget);
+  askedFor = ""; // what the filter had found may be among them
+  readWantedSoon();
 }
 
 function forget(entry) {
