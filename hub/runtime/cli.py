@@ -21,6 +21,7 @@ from hub.runtime.datadir import data_directory
 from hub.runtime.failures import Failure
 from hub.runtime.help import UsageError, global_parser, parser, show_command, show_family, show_overview
 from hub.runtime.problems import ConfigError
+from hub.runtime.program import INTERRUPTED
 from hub.runtime.redaction import redact
 from schemas.dates import utc_now
 
@@ -29,7 +30,6 @@ DEBUG_VARIABLE = "PEYVAND_DEBUG"
 OK = 0
 FAILED = 1
 WRONG_USE = 2
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 

@@ -32,7 +32,7 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def hub(*words: str) -> list[str]:
     """The command line of a process that runs a command."""
-    return [sys.executable, "-c", "import sys; from hub.runtime.cli import main; sys.exit(main())", *words]
+    return [sys.executable, "-c", "import sys; from hub.runtime.program import main; sys.exit(main())", *words]
 
 
 # --- help
@@ -375,3 +375,22 @@ def test_configured_commands_get_what_was_read(capsys: pytest.CaptureFixture[str
         "What is asked of a document",
     ]
     assert Config().company.prefix == ""
+
+
+LOADING = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "hub.runtime.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from hub.runtime.program import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_the_program_is_being_loaded_is_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
