@@ -38,6 +38,7 @@ from streams.deciding import decide_each
 from streams.settings import StreamSettings
 from streams.worker import running
 from tests.conftest import KafkaServer, PostgresServer, dsn_of, execute
+from tests.webhooks.world import SECRET, event_of, happened, subscribed
 
 NOW = datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
 REQUEST = DocumentRequest(
@@ -205,6 +206,26 @@ async def test_an_empty_database_is_migrated_once(
         assert await hub("migrate") == (0, "", "The database is up to date.\n")
     finally:
         await execute(postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# --- webhooks
+
+
+async def test_webhooks_are_listed_and_that_nothing_sends_them_is_told(hub: Hub, database: str) -> None:
+    code, _, err = await hub("webhooks", "list")
+    assert (code, err) == (0, "")
+    store = Store(database, size=2)
+    await store.open()
+    try:
+        webhook = await subscribed(store, "https://shop.example.com/hook")
+        await happened(store, event_of("shop", "A", 1))
+        code, out, err = await hub("webhooks", "list")
+        assert re.search(rf"^shop +https://shop.example.com/hook +well +1 +0 +never +{webhook.id}$", out, re.MULTILINE)
+        assert (code, SECRET.reveal() in out, err.endswith("start hub deliver.\n")) == (0, False, True)
+        await progress.report(store, "deliver-here-1", "deliver", lag=0, counters={})
+        assert (await hub("webhooks", "list"))[2] == ""
+    finally:
+        await store.close()
 
 
 # --- keys
