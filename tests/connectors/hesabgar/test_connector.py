@@ -2,19 +2,23 @@
 
 import ast
 import asyncio
+import datetime as dt
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from connectors import base
 from connectors.base import ConnectorError
+from connectors.hesabgar import posting
 from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.spec import Role, Spec
 from hub.runtime.connect import StoreCursors
 from schemas.commands import Amend
+from schemas.dates import utc_now
 from schemas.master import Stock
 from schemas.secret import Secret
 from tests.connectors.conftest import until
@@ -104,3 +108,45 @@ def test_only_the_client_and_the_memory_do_io() -> None:
     assert doers == {"client.py", "memory.py"}
     assert {"asyncio", "logging"}.isdisjoint(imported(FOLDER / "mapper.py"))
     assert issubclass(Connector, base.Connector)
+
+
+async def test_its_vitals_tell_since_when_it_knows_everything_and_whether_it_is_away(world: World) -> None:
+    now = [utc_now()]
+    books = world.by_hand(clock=lambda: now[0])
+    branch = world.by_hand("karaj", clock=lambda: now[0], role=Role.BRANCH, source="karaj")
+    for connector, work in ((books, books.reading.run), (branch, branch.incoming.run)):
+
+        def told(lag: int, away: int) -> bool:
+            vitals = connector.vitals()  # noqa: B023
+            return (vitals["lag_seconds"], vitals["away"]) == (lag, away)
+
+        assert told(-1, 0)
+        working = asyncio.create_task(work())
+        await until(lambda: told(0, 0))
+        world.sim.away()
+        await until(lambda: told(0, 1))
+        now[0] += dt.timedelta(seconds=70)
+        assert told(70, 1)
+        world.sim.back()
+        await until(lambda: told(0, 0))
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        connector.client.close()
+
+
+async def test_documents_that_waited_are_posted_evenly_and_not_all_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, pauses = [100.0], []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(round(seconds, 6))
+        now[0] += seconds
+
+    connector = world.by_hand(most_per_second=10)
+    monkeypatch.setattr(posting, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(posting, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for _ in range(3):
+        await connector.poster._paced()
+    connector.client.close()
+    assert pauses == [0.1, 0.1]

@@ -72,6 +72,18 @@ async def test_a_change_is_the_next_revision_and_what_says_nothing_new_is_none(w
     assert [type(it) for it in await world.commands(number)] == [Submit, Amend]
 
 
+async def test_a_change_the_shop_dates_before_the_last_question_is_found_within_the_overlap(world: World) -> None:
+    shop = world.shop.shop
+    async with world.connector(overlap=HOUR):
+        number = world.order()
+        await world.clears(number)
+        late = world.order()
+        order = shop.find("order", late)
+        moment = dt.datetime.fromisoformat(order["date_modified_gmt"]) - HOUR / 2
+        order["date_modified_gmt"] = moment.strftime("%Y-%m-%dT%H:%M:%S")
+        await world.clears(late)
+
+
 @pytest.mark.parametrize("how", ["cancelled", "failed", "trash", "deleted"])
 async def test_what_comes_to_nothing_is_cancelled(world: World, how: str) -> None:
     number = world.order()
@@ -283,6 +295,27 @@ async def test_a_customer_nobody_knows_gets_an_account_before_the_order(world: W
         world.shop.shop.find("order", again)["billing"] |= {"phone": "09155554433", "email": ""}
         assert (await world.clears(again)).account == "WC9155554433"
     assert sum(isinstance(it, Account) for it in await world.around.master()) == 1
+
+
+async def test_a_customer_is_known_by_the_e_mail_alone(world: World) -> None:
+    number = world.order()
+    billing = world.shop.shop.find("order", number)["billing"]
+    assert billing["email"]
+    billing |= {"phone": "", "email": billing["email"].upper()}
+    async with world.connector():
+        assert (await world.clears(number)).account == "212010003"
+
+
+async def test_a_shop_in_another_currency_than_is_configured_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with WooCommerceSimulator(customs=Customs(currency="IRR")) as shop:
+        world.shop = shop
+        world.order()
+        async with world.connector(currency=ShopCurrency.TOMAN, push_price=True):
+            await until(lambda: "sells in IRR" in caplog.text)
+    assert not [asked.path for asked in shop.ledger.asked if "/orders" in asked.path or "/products" in asked.path]
+    assert shop.ledger.pushed == []
 
 
 async def test_a_customer_several_accounts_claim_waits_for_a_person(world: World) -> None:
