@@ -49,7 +49,9 @@ _WAREHOUSE = _Column("warehouse", "کد انبار.\nThe warehouse's code.")
 _PRODUCT = _Column("product", "کد کالا؛ هر ردیف یک کالا.\nThe product's code; one product a row.", True)
 _QUANTITY = _Column("quantity", "بزرگ‌تر از صفر، تا ۵ رقم اعشار.\nAbove zero, at most 5 decimals.", True)
 _PRICE = _Column(
-    "unit_price", "ریال برای یک واحد؛ خالی یعنی قیمت کالا.\nRials for one; empty: the product's own price."
+    "unit_price",
+    "ریال برای یک واحد؛ خالی یعنی قیمت فاکتور اصلی با سهمی از تخفیف آن، وگرنه قیمت کالا.\n"
+    "Rials for one; empty: the original's price and its share of the discount there, else the product's own price.",
 )
 _DISCOUNT = _Column("discount", "ریال تخفیف برای همهٔ ردیف.\nRials off the whole row.")
 _ATTRIBUTE = _Column("attribute", "مشخصهٔ کالا، اگر دارد.\nThe product's attribute, if it has one.")
