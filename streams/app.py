@@ -10,6 +10,7 @@ from typing import Any
 
 import faust
 from faust.sensors.monitor import Monitor
+from faust.tables.manager import TableManager
 
 from hub.bus.producer import Producer
 from hub.bus.settings import Kafka
@@ -126,6 +127,7 @@ def _app(kafka: Kafka, session_seconds: float) -> Any:
         stream_wait_empty=True,
         agent_supervisor="mode.supervisors.CrashingSupervisor",
         Monitor=QuietMonitor,
+        TableManager=NoTables,
         web_enabled=False,
         worker_redirect_stdouts=False,
         **options,
@@ -141,6 +143,15 @@ class App(faust.App):  # type: ignore[misc]  # faust is untyped here
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
         if not self.crashed:
             await super()._consumer_wait_empty(consumer, logger)
+
+
+class NoTables(TableManager):  # type: ignore[misc]  # faust is untyped here
+    """Faust waits a second at each start for tables that may still be defined. Ours are in PostgreSQL."""
+
+    async def on_start(self) -> None:
+        """As Faust's, at once."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class QuietMonitor(Monitor):  # type: ignore[misc]  # faust is untyped here
