@@ -28,7 +28,8 @@ class Originals:
         self._since: dict[UUID, float] = {}
 
     async def awaited(self, commands: Sequence[AnyCommand]) -> set[int]:
-        """The places of those of these commands that are to be decided later. Raises what the store raises."""
+        """The places of those of these commands that are to be decided later; the others are decided together, in
+        their order. Raises what the store raises."""
         missing = await self._missing(commands)
         if not missing:
             self._since = {}
@@ -36,15 +37,19 @@ class Originals:
         now = time.monotonic()
         places: set[int] = set()
         documents: set[UUID] = set()
+        ahead: set[UUID] = set()
         since: dict[UUID, float] = {}
         for place, command in enumerate(commands):
             first = self._since.get(command.command_id, now)
-            waits = place in missing and now - first < PATIENCE_SECONDS and len(since) < MOST
+            lacks = place in missing and _original(command) not in ahead
+            waits = lacks and now - first < PATIENCE_SECONDS and len(since) < MOST
             if waits:
                 since[command.command_id] = first
             if waits or command.document_id in documents:
                 places.add(place)
                 documents.add(command.document_id)
+            else:
+                ahead.add(command.document_id)
         self._since = since
         return places
 
