@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp.abc import AbstractResolver
 
-from hub.rules.webhooks import LONGEST_PAUSE, LONGEST_RETRY_AFTER, next_attempt
+from hub.rules.webhooks import LONGEST_PAUSE, next_attempt
 from hub.store import webhooks
 from hub.store.errors import StoreError
 from hub.store.pool import Store
@@ -145,8 +145,6 @@ class Sender:
             return Finished(delivery, made, succeeded=True)
         gone = answer.status == _GONE
         asked = answer.retry_after if answer.status in _ASKS_TO_WAIT else None
-        if asked is not None:
-            asked = min(asked, LONGEST_RETRY_AFTER)
         again = next_attempt(delivery.failures, self._settings.retries, asked)
         pause = min(again or LONGEST_PAUSE, LONGEST_PAUSE) if answer.unreachable else asked
         return Finished(delivery, made, succeeded=False, again_after=again, pause=pause, gone=gone)

@@ -224,7 +224,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error_of_ours(
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not [record for record in caplog.records if record.getMessage() == "POST /v1/documents 499"]:
             await asyncio.sleep(0.02)
     assert not [

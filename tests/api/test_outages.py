@@ -41,7 +41,7 @@ async def test_without_kafka_nothing_is_accepted_and_everything_is_read(hub: Hub
         cut_off = dataclasses.replace(hub, kafka=kafka, producer=Producer(kafka))
         async with cut_off.api(publish_seconds=0.5, start_seconds=0.1) as served:
             client = shop.client.at(served.address)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 answer = await client.post("/v1/documents", shop.order("during"))
             assert answer.status == 503
             assert answer.headers["Retry-After"]

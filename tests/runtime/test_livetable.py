@@ -104,7 +104,7 @@ async def test_a_terminal_gets_a_table_that_fits(language: str, shown: str) -> N
         drawing = asyncio.create_task(table.keep_drawn())
         for number in range(40):
             table.add(Happening.of_event(event(f"INV-{number}", State.HELD if number == 38 else State.CLEARED)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "INV-39" not in written.getvalue():
                 await asyncio.sleep(0.01)
         drawing.cancel()

@@ -419,7 +419,7 @@ async def test_a_preview_waits_for_no_lock(company: Store) -> None:
     needs = rules.needs([command(Cancel, "A")])
     async with company.connection() as connection, connection.transaction():
         held = await deciding.read(connection, needs, company.products)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             looked = await read(company, rules.needs([command(Cancel, "A")]), lock=False)
     assert looked == held
 

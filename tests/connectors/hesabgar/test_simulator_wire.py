@@ -589,7 +589,7 @@ def breaks_before(deadline: float, cursor: Any) -> bool:
 async def test_whoever_connects_as_it_goes_away_is_broken_off(turns: int) -> None:
     listener = Listener(Engine("away", password="-"))
     await listener.start()
-    with socket.create_connection((HOST, listener.port), timeout=10) as client:
+    with socket.create_connection((HOST, listener.port), timeout=30) as client:
         for _ in range(turns):
             await asyncio.sleep(0)
         await listener.stop()
@@ -606,7 +606,7 @@ def _ends(client: socket.socket) -> bool:
 def test_the_owner_sends_it_away_for_a_while(books: HesabgarSimulator, connect: Any) -> None:
     owner = connect(books, owner=True).cursor()
     owner.execute("EXEC sim.away @seconds = 0.1")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     assert breaks_before(deadline, owner)
     while True:
         try:
@@ -630,10 +630,10 @@ def test_garbage_on_the_socket_ends_only_that_connection(shared: HesabgarSimulat
         b"\x12\x01\x00\x04\x00\x00\x00\x00",
         b"\x10\x01\x00\x0c\x00\x00\x01\x00abcd",
     ):
-        with socket.create_connection((shared.host, shared.port), 5) as raw:
+        with socket.create_connection((shared.host, shared.port), 30) as raw:
             raw.sendall(rubbish)
             raw.shutdown(socket.SHUT_WR)
-            raw.settimeout(5)
+            raw.settimeout(30)
             try:
                 while raw.recv(4_096):
                     pass
