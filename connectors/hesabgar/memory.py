@@ -1,8 +1,9 @@
 """What was last told of each of the books' rows, so that only what changed is told, and what vanished is noticed.
 
 A SQLite file in the instance's own directory, for speed. What must not be lost with it is in :class:`Records` as well:
-which rows were told (:class:`Told`), and whose memory counts. A file that is lost, or that isn't the one which was
-used last, begins anew with those rows, knowing nothing of what was told of most: then that is told once more.
+which rows were told (:class:`Told`), and whose memory counts (:class:`Mark`). A file that is lost, that isn't the one
+which was used last, or that knows of more than a restored database, begins anew with those rows, knowing nothing of
+what was told of most: then that is told once more.
 """
 
 import sqlite3
@@ -25,7 +26,7 @@ _FILE = "told.sqlite3"
 _UNSURE: Final = b"?"
 """Before what was about to be told of a row for the first time. It equals nothing that is read, so it is told again."""
 _BUCKET: Final = "memory"
-_IDENTITY: Final = "file"
+_MARK: Final = "file"
 TOGETHER: Final = 5_000
 """How many rows of :class:`Records` are asked for or changed at a time."""
 
@@ -45,6 +46,26 @@ class News(NamedTuple):
     new: list[int]
 
 
+class Mark(NamedTuple):
+    """Which file it is, and how often something was told with it. The hub's database gets it before the file does, so
+    it is never behind the file, unless it was restored from a backup."""
+
+    file: str
+    turn: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.turn}" if self.turn else self.file
+
+    def next(self) -> "Mark":
+        """After one more telling."""
+        return self._replace(turn=self.turn + 1)
+
+
+def _mark(written: str) -> Mark:
+    file, _, turn = written.partition(" ")
+    return Mark(file, int(turn or 0))
+
+
 class Memory:
     """One instance's memory. Every call blocks; make them all in one thread."""
 
@@ -62,22 +83,22 @@ class Memory:
             self._open.executescript(_SCHEMA).close()
         return self._open
 
-    def identity(self) -> str | None:
+    def mark(self) -> Mark | None:
         """What this file is known by; None if it is new."""
         row = self._connection().execute("select identity from file").fetchone()
-        return row and str(row[0])
+        return row and _mark(row[0])
 
-    def begin(self, rows: Iterable[tuple[str, str, bytes]]) -> str:
-        """Forget everything but these (view, key, body), which were told once; the file's new identity."""
-        identity = uuid.uuid4().hex
+    def begin(self, rows: Iterable[tuple[str, str, bytes]]) -> Mark:
+        """Forget everything but these (view, key, body), which were told once; what the file is known by now."""
+        mark = Mark(uuid.uuid4().hex)
         connection = self._connection()
         connection.execute("begin")
         connection.execute("delete from told")
         connection.executemany("insert into told (view, key, body, version, run) values (?, ?, ?, -1, 0)", rows)
         connection.execute("delete from file")
-        connection.execute("insert into file (identity) values (?)", (identity,))
+        connection.execute("insert into file (identity) values (?)", (str(mark),))
         connection.execute("commit")
-        return identity
+        return mark
 
     def news(self, view: str, rows: Sequence[Seen], *, by_version: bool) -> News:
         """Which of these rows aren't as they were last told; ``by_version``: also if only that changed."""
@@ -104,10 +125,11 @@ class Memory:
             found.update((key, (body, version)) for key, body, version in rows)
         return found
 
-    def keep(self, view: str, rows: Iterable[Seen], run: int) -> None:
+    def keep(self, view: str, rows: Iterable[Seen], run: int, mark: Mark) -> None:
         """These were told, or seen again, in this run of comparing everything."""
         connection = self._connection()
         connection.execute("begin")
+        connection.execute("update file set identity = ?", (str(mark),))
         connection.executemany(
             "insert into told (view, key, body, version, run) values (?, ?, ?, ?, ?) on conflict (view, key) "
             "do update set body = excluded.body, version = excluded.version, run = excluded.run",
@@ -134,10 +156,11 @@ class Memory:
         found = self._connection().execute("select 1 from told where view = ? limit 1", (view,)).fetchone()
         return found is not None
 
-    def forget(self, view: str, keys: Iterable[str]) -> None:
+    def forget(self, view: str, keys: Iterable[str], mark: Mark) -> None:
         """Their end was told."""
         connection = self._connection()
         connection.execute("begin")
+        connection.execute("update file set identity = ?", (str(mark),))
         connection.executemany("delete from told where view = ? and key = ?", [(view, key) for key in keys])
         connection.execute("commit")
 
@@ -196,14 +219,19 @@ class Told:
             after = page[-1][0]
         return found
 
-    async def last_file(self) -> str | None:
-        """The identity of the file that was used last."""
-        kept = (await self._records.get(_BUCKET, [_IDENTITY])).get(_IDENTITY)
-        return kept.decode() if kept else None
+    async def last(self) -> Mark | None:
+        """The mark of the file that was used last."""
+        kept = (await self._records.get(_BUCKET, [_MARK])).get(_MARK)
+        return _mark(kept.decode()) if kept else None
 
-    async def set_file(self, identity: str) -> None:
+    async def set_mark(self, mark: Mark) -> None:
         """From now on this file is used."""
-        await self._records.put(_BUCKET, {_IDENTITY: identity.encode()})
+        await self._records.put(_BUCKET, {_MARK: str(mark).encode()})
+
+    async def advance(self, last: Mark, mark: Mark) -> bool:
+        """Set the mark; False, and nothing is changed, if the last isn't what it was believed to be."""
+        old, new = str(last).encode(), str(mark).encode()
+        return await self._records.replace(_BUCKET, _MARK, old, new) or await self.last() == mark
 
 
 def _bucket(view: View) -> str:

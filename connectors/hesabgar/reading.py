@@ -29,7 +29,7 @@ from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.client import Away, Client, Link
 from connectors.hesabgar.contract import Row, View
-from connectors.hesabgar.memory import Memory, Seen, Told
+from connectors.hesabgar.memory import Mark, Memory, Seen, Told
 from connectors.hesabgar.spec import Spec
 from schemas.dates import TEHRAN
 from schemas.deadletters import DeadLetter
@@ -78,7 +78,10 @@ class Reading:
         self._memory = Memory(context.data)
         self._thread = ThreadPoolExecutor(1, f"memory of {context.instance}")
         self._told = Told(context.records)
-        self._remembers = False
+        self._mark: Mark | None = None
+        """The memory's, as the hub's database has it; None before the first look."""
+        self._restored = False
+        """A backup of the hub's database was restored: everything is compared at the next look."""
         self._looked: dict[str, dt.datetime] = {}
         """When it was last seen to by view that what has no row version is told."""
         self._unreadable = {view.name: Outage(f"hub.{view.name}", context.logger) for view in contract.VIEWS}
@@ -103,9 +106,16 @@ class Reading:
         """Everything that changed, once; all of it if the night's compare is due or nothing was read yet. A view that
         can't be read is told once, and read whole when it can."""
         await self._remember()
+        try:
+            await self._look_at_all()
+        except _Restored:
+            await self._remember()
+
+    async def _look_at_all(self) -> None:
         began = self._context.clock()
         night = self._night(began)
-        due = await self._cursor("compared") != night
+        due = await self._cursor("compared") != night or self._restored
+        self._restored = False
         for view in contract.VIEWS:
             unreadable = self._unreadable[view.name]
             try:
@@ -159,21 +169,38 @@ class Reading:
             since, complete = page.next, page.complete
 
     async def _remember(self) -> None:
-        """Once: if the memory's file isn't the one that was used last, begin it anew with the rows that were told."""
-        if self._remembers:
-            return
-        last = await self._store.waited_out(self._told.last_file)
-        if last is None or last != await self._in_thread(self._memory.identity):
-            rows = [row for view in contract.VIEWS for row in await self._rows_told(view)]
-            if rows:
-                self._context.logger.warning(
-                    "%s isn't the memory that was used last: of %d rows it is told once more what they are",
-                    self._context.data,
-                    len(rows),
-                )
-            identity = await self._in_thread(partial(self._memory.begin, rows))
-            await self._store.waited_out(lambda: self._told.set_file(identity))
-        self._remembers = True
+        """If the memory's file isn't the one that was used last, begin it anew with the rows that were told; also if it
+        knows of more than the hub's database, of which a backup was restored then."""
+        mark = await self._in_thread(self._memory.mark)
+        last = await self._store.waited_out(self._told.last)
+        if mark is None or last is None or last.file != mark.file:
+            await self._begin_anew("isn't the memory that was used last", restored=self._mark is not None)
+        elif last.turn < mark.turn:
+            await self._begin_anew("knows more than the hub's database: a backup of it was restored", restored=True)
+        else:
+            self._mark = last
+
+    async def _begin_anew(self, why: str, *, restored: bool) -> None:
+        rows = [row for view in contract.VIEWS for row in await self._rows_told(view)]
+        if rows:
+            self._context.logger.warning(
+                "%s %s; of %d rows it is told once more what they are", self._context.data, why, len(rows)
+            )
+        mark = await self._in_thread(partial(self._memory.begin, rows))
+        await self._store.waited_out(lambda: self._told.set_mark(mark))
+        self._mark, self._restored = mark, restored
+
+    async def _marked(self, *, more: bool) -> Mark:
+        """The mark to keep with what was told. If it is ``more`` than before, the hub's database knows it first."""
+        last = self._mark
+        assert last is not None, "before anything is told it is looked what was"
+        if not more:
+            return last
+        mark = last.next()
+        if not await self._store.waited_out(lambda: self._told.advance(last, mark)):
+            raise _Restored
+        self._mark = mark
+        return mark
 
     async def _rows_told(self, view: View) -> list[tuple[str, str, bytes]]:
         return await self._store.waited_out(lambda: self._told.rows(view))
@@ -205,7 +232,8 @@ class Reading:
         keys = [row.key for row in rows]
         await self._publish([mapper.gone(view, row.key, row.body, as_of) for row in rows])
         await self._store.waited_out(lambda: self._told.forget(view, keys))
-        await self._in_thread(partial(self._memory.forget, view.name, keys))
+        mark = await self._marked(more=True)
+        await self._in_thread(partial(self._memory.forget, view.name, keys, mark))
 
     async def refresh_account(self, code: str) -> list[Master]:
         """Read one customer now and tell it; what was told, nothing if the books have no such account.
@@ -235,7 +263,8 @@ class Reading:
         await self._store.waited_out(lambda: self._told.note(view, seen, news))
         await self._publish([records[place] for place in news.changed])
         await self._store.waited_out(lambda: self._told.confirm(view, seen, news))
-        await self._in_thread(partial(self._memory.keep, view.name, seen, run))
+        mark = await self._marked(more=bool(news.changed))
+        await self._in_thread(partial(self._memory.keep, view.name, seen, run, mark))
         if others:
             await self._in_thread(partial(self._memory.saw, view.name, others, run))
         return len(news.changed), len(letters)
@@ -276,6 +305,10 @@ class Reading:
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class _Restored(Exception):
+    """A backup of the hub's database was restored since the look began: what was told since isn't remembered."""
 
 
 class _Whole:

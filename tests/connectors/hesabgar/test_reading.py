@@ -139,31 +139,84 @@ async def test_the_memory_is_closed_after_what_is_still_done_in_it_for_someone_c
     assert connector.reading._memory._open is None
 
 
-async def test_after_a_backup_is_restored_what_came_later_is_told_again_once_the_files_are_gone(world: World) -> None:
-    """As docs/operations.md has it; the files remember what the backup doesn't know."""
-    kept = ("cursors", "connector_records")
+KEPT = ("cursors", "connector_records")
+
+
+async def backup(world: World) -> dict[str, list[Any]]:
+    """What the hub's database has of connectors."""
+    async with world.around.store.connection() as connection:
+        return {table: await connection.fetch(f"select * from {table}") for table in KEPT}
+
+
+async def restore(world: World, kept: dict[str, list[Any]]) -> None:
+    """Nothing else is there any more."""
+    async with world.around.store.connection() as connection, connection.transaction():
+        for table, rows in kept.items():
+            await connection.execute(f"truncate {table}")
+            await connection.copy_records_to_table(table, records=[tuple(row) for row in rows])
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_after_a_backup_is_restored_what_came_later_is_told_again(
+    world: World, running: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file remembers what the backup doesn't know; also when it is restored under a hub that is running."""
     connector = world.by_hand()
     await connector.reading.look()
-    async with world.around.store.connection() as connection:
-        backup = {table: await connection.fetch(f"select * from {table}") for table in kept}
+    kept = await backup(world)
     world.sim.run("UPDATE dbo.STK_Kala SET Fi = 77 WHERE KalaID = 5")
+    world.sim.run("DELETE FROM dbo.STK_Kala WHERE KalaID = 6; DELETE FROM dbo.STK_Mojoodi WHERE KalaID = 6")
     await world.books_say(PRODUCT, 30)
+    await connector.reading.look()
+    await connector.reading.compare(contract.PRODUCTS)
+    await restore(world, kept)
+    before = await world.around.master()
+    if not running:
+        connector.client.close()
+        await connector.reading.close()
+        connector = world.by_hand()
+    for _ in range(2):
+        await connector.reading.look()
+    connector.client.close()
+    await connector.reading.close()
+    told = list((Counter(await world.around.master()) - Counter(before)).elements())
+    products = [record for record in told if isinstance(record, Product)]
+    assert sorted((record.price, record.active) for record in products if record.active) == [(77, True)]
+    assert len(products) == 2
+    assert (PRODUCT, 30) in [(record.product, record.on_hand) for record in told if isinstance(record, Stock)]
+    assert len([message for message in caplog.messages if "a backup of it was restored" in message]) == 1
+
+
+@pytest.mark.parametrize("days", [0, 1])
+async def test_a_backup_restored_while_rows_are_told_is_noticed_and_nothing_is_told_to_be_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, days: int
+) -> None:
+    now = [utc_now()]
+    connector = world.by_hand(page_rows=10, clock=lambda: now[0])
+    await connector.reading.look()
+    kept = await backup(world)
+    world.sim.run("UPDATE dbo.STK_Kala SET Fi = 77 WHERE KalaID = 5")
+    await connector.reading.look()
+    publish = connector.context.publisher.master
+
+    async def meanwhile(records: Any) -> None:
+        await publish(records)
+        monkeypatch.undo()
+        await restore(world, kept)
+
+    monkeypatch.setattr(connector.context.publisher, "master", meanwhile)
+    await world.books_say(PRODUCT, 30)
+    now[0] += dt.timedelta(days=days)
+    count = len(await world.around.master())
+    await connector.reading.look()
+    before = await world.around.master()
+    assert len(before) == count + 1
     await connector.reading.look()
     connector.client.close()
     await connector.reading.close()
-    async with world.around.store.connection() as connection:
-        for table, rows in backup.items():
-            await connection.execute(f"truncate {table}")
-            await connection.copy_records_to_table(table, records=[tuple(row) for row in rows])
-    shutil.rmtree(connector.context.data)
-    before = await world.around.master()
-    again = world.by_hand()
-    await again.reading.look()
-    again.client.close()
-    await again.reading.close()
     told = list((Counter(await world.around.master()) - Counter(before)).elements())
     assert [record.price for record in told if isinstance(record, Product)] == [77]
-    assert [(record.product, record.on_hand) for record in told if isinstance(record, Stock)] == [(PRODUCT, 30)]
+    assert len([message for message in caplog.messages if "a backup of it was restored" in message]) == 1
 
 
 @pytest.mark.parametrize("vanishes", [False, True])
