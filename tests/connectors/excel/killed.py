@@ -4,13 +4,9 @@ Arguments: bootstrap servers, topic prefix, DSN, instance, data directory, point
 """
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from connectors.excel import importing, keeping
 from connectors.excel.spec import Spec
@@ -18,31 +14,17 @@ from hub.bus.settings import Kafka
 from hub.runtime.connect import Connectors
 from hub.store.pool import Store
 from tests.connectors.conftest import instance
+from tests.connectors.killing import Point, arm
 
-POINTS: dict[str, tuple[Any, str]] = {
+POINTS: dict[str, Point] = {
     "between publish and place": (keeping.Keeping, "save"),
     "before the result is kept": (keeping.Keeping, "finish"),
     "before it is forgotten": (keeping.Keeping, "_leave"),
 }
 
 
-def arm(point: str, spared: int) -> None:
-    """Make the named function end this process the next time but ``spared``."""
-    owner, name = POINTS[point]
-    original: Callable[..., Any] = getattr(owner, name)
-    left = [spared]
-
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        return original(*arguments, **options)
-
-    setattr(owner, name, deadly)
-
-
 async def main(bootstrap: str, prefix: str, dsn: str, name: str, data: str, point: str, spared: str) -> None:
-    arm(point, int(spared))
+    arm(POINTS[point], int(spared))
     importing.BATCH = 2  # type: ignore[misc]
     store = Store(dsn)
     await store.open()

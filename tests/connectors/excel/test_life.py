@@ -1,11 +1,8 @@
 """Workbooks by API and by folder, decided by the hub, and what comes back; on the real Kafka and PostgreSQL."""
 
-import asyncio
 import contextlib
 import io
 import re
-import signal
-import sys
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +25,7 @@ from tests.api.world import Client, Hub, Shop, open_shop
 from tests.conftest import PostgresServer, dsn_of
 from tests.connectors.conftest import Running, until, values
 from tests.connectors.excel import books
+from tests.connectors.killing import run_until_killed
 
 AT = "/connectors/excel/main"
 SCOPES = ("documents:write", "documents:read")
@@ -218,7 +216,7 @@ async def test_killed_while_a_workbook_of_the_api_is_imported_nothing_is_lost_or
 async def _killed_and_resumed(desk: Desk, postgres: PostgresServer, point: str, spared: int) -> None:
     rows = [desk.row(str(number)) for number in range(5)]
     state = await desk.send(books.invoices(*rows, desk.row("x", quantity="many"), desk.row("6", quantity=100_000)))
-    await _run_until_killed(desk, postgres, point, spared)
+    await _run_until(point, desk, postgres, spared=spared)
     async with desk.running():
         await desk.done(state)
         await until(lambda: _is_empty(desk, "queue", "workbooks"))
@@ -242,23 +240,14 @@ async def _killed_and_resumed(desk: Desk, postgres: PostgresServer, point: str, 
         await until(lambda: _is_empty(desk, "imports", "results", "done"))
 
 
-async def _run_until_killed(desk: Desk, postgres: PostgresServer, point: str, spared: int) -> None:
+async def _run_until(point: str, desk: Desk, postgres: PostgresServer, *, spared: int) -> None:
     async with desk.shop.hub.store.connection() as connection:
         dsn = dsn_of(postgres.dsn, await connection.fetchval("select current_database()"))
     kafka = desk.shop.hub.kafka
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.connectors.excel.killed", kafka.bootstrap, kafka.prefix, dsn),
-        *(desk.instance.name, str(desk.data), point, str(spared)),
-        cwd=Path(__file__).parents[3],
+    await run_until_killed(
+        "tests.connectors.excel.killed",
+        *(kafka.bootstrap, kafka.prefix, dsn, desk.instance.name, desk.data, point, spared),
     )
-    try:
-        async with asyncio.timeout(60):
-            assert await process.wait() == -signal.SIGKILL
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def _is_empty(desk: Desk, *buckets: str) -> bool:

@@ -4,13 +4,9 @@ Arguments: bootstrap servers, topic prefix, DSN, folder, data directory, point, 
 """
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from connectors.files import client
 from connectors.files.spec import Spec
@@ -19,31 +15,17 @@ from hub.runtime import connect
 from hub.runtime.connect import Connectors
 from hub.store.pool import Store
 from tests.connectors.conftest import instance
+from tests.connectors.killing import Point, arm
 
-POINTS: dict[str, tuple[Any, str]] = {
+POINTS: dict[str, Point] = {
     "after publish": (connect.StoreCursors, "set"),
     "before results": (client.Folder, "put_away"),
     "between results and move": (client.Path, "replace"),
 }
 
 
-def arm(point: str, spared: int) -> None:
-    """Make the named function end this process the next time but ``spared``."""
-    owner, name = POINTS[point]
-    original: Callable[..., Any] = getattr(owner, name)
-    left = [spared]
-
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        return original(*arguments, **options)
-
-    setattr(owner, name, deadly)
-
-
 async def main(bootstrap: str, prefix: str, dsn: str, folder: str, data: str, point: str, spared: str) -> None:
-    arm(point, int(spared))
+    arm(POINTS[point], int(spared))
     store = Store(dsn)
     await store.open()
     spec = Spec(folder=Path(folder), poll=timedelta(milliseconds=20))

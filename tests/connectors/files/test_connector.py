@@ -5,8 +5,6 @@ import csv
 import json
 import logging
 import os
-import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from schemas.commands import Submit
 from schemas.master import Account, Product, Stock
 from tests.api.proxy import wire
 from tests.connectors.conftest import Running, Surroundings, distinct, instance, until
+from tests.connectors.killing import run_until_killed
 
 FIXTURES = Path(__file__).with_name("fixtures")
 POLL = timedelta(milliseconds=20)
@@ -222,20 +221,11 @@ async def test_the_same_content_delivered_again_is_taken_again(around: Surroundi
     assert len(moments) == 2
 
 
-async def run_until_killed(around: Surroundings, folder: Folder, point: str, spared: int) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.connectors.files.killed", around.kafka.bootstrap, around.kafka.prefix, around.dsn),
-        *(str(folder.root), str(around.data), point, str(spared)),
-        cwd=Path(__file__).parents[3],
+async def run_until(point: str, around: Surroundings, folder: Folder, *, spared: int) -> None:
+    await run_until_killed(
+        "tests.connectors.files.killed",
+        *(around.kafka.bootstrap, around.kafka.prefix, around.dsn, folder.root, around.data, point, spared),
     )
-    try:
-        async with asyncio.timeout(60):
-            assert await process.wait() == -signal.SIGKILL
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 @pytest.mark.parametrize("point", ["before results", "between results and move"])
@@ -243,7 +233,7 @@ async def test_killed_between_publish_and_move_nothing_is_lost_and_ids_are_the_s
     around: Surroundings, folder: Folder, point: str
 ) -> None:
     folder.put("documents.csv", orders(20) + "S-bad,gift,1403/01/01,212,P,1,1000\n")
-    await run_until_killed(around, folder, point, spared=0 if point == "before results" else 1)
+    await run_until(point, around, folder, spared=0 if point == "before results" else 1)
     assert folder.names("inbox") == ["documents.csv"]
     before = await around.commands()
     assert len(before) == 20
@@ -260,7 +250,7 @@ async def test_killed_between_publish_and_move_nothing_is_lost_and_ids_are_the_s
 async def test_a_big_file_goes_on_where_its_cursor_stands(around: Surroundings, folder: Folder) -> None:
     count = 3 * connector.BATCH_ROWS
     folder.put("documents.csv", orders(count))
-    await run_until_killed(around, folder, "after publish", spared=2)
+    await run_until("after publish", around, folder, spared=2)
     published = len(await around.commands())
     assert published > 2 * connector.BATCH_ROWS
     async with Running(around.connectors(instance(spec(folder)))):
@@ -276,7 +266,7 @@ async def test_a_half_taken_file_delivered_anew_is_taken_from_its_beginning(
 ) -> None:
     count = connector.BATCH_ROWS + 100
     folder.put("stock.csv", "product,warehouse,on_hand\n" + "".join(f"P{n},W,1\n" for n in range(count)))
-    await run_until_killed(around, folder, "after publish", spared=1)
+    await run_until("after publish", around, folder, spared=1)
     anew = datetime(2024, 3, 20, tzinfo=UTC)
     os.utime(folder.root / "inbox" / "stock.csv", (anew.timestamp(), anew.timestamp()))
     async with Running(around.connectors(instance(spec(folder)))):

@@ -5,13 +5,9 @@ alive.
 """
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from connectors.hesabgar import client, posting
 from hub.bus.settings import Kafka
@@ -20,8 +16,9 @@ from hub.runtime.connect import Connectors
 from hub.store.pool import Store
 from tests.connectors.conftest import instance
 from tests.connectors.hesabgar.world import spec_of
+from tests.connectors.killing import Point, arm
 
-POINTS: dict[str, tuple[Any, str]] = {
+POINTS: dict[str, Point] = {
     "before post": (posting, "post_document"),
     "between post and write-back": (posting.Poster, "_done"),
     "between write-back and acknowledgement": (connect._Decoding, "ack"),
@@ -29,25 +26,10 @@ POINTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def arm(point: str, spared: int) -> None:
-    """Make the named function end this process the next time but ``spared``."""
-    owner, name = POINTS[point]
-    original: Callable[..., Any] = getattr(owner, name)
-    left = [spared]
-
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        return original(*arguments, **options)
-
-    setattr(owner, name, deadly)
-
-
 async def main(
     bootstrap: str, prefix: str, dsn: str, port: str, database: str, data: str, point: str, spared: str
 ) -> None:
-    arm(point, int(spared))
+    arm(POINTS[point], int(spared))
     store = Store(dsn)
     await store.open()
     sim = SimpleNamespace(host="127.0.0.1", port=int(port), database=database, login="hub", password="hub-1405")

@@ -4,8 +4,6 @@ import asyncio
 import dataclasses
 import datetime as dt
 import logging
-import signal
-import sys
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,8 +33,8 @@ from tests.connectors.hesabgar.test_branch import enter
 from tests.connectors.hesabgar.test_importing import SINCE, UNTIL
 from tests.connectors.hesabgar.world import PRODUCT, World, spec_of
 from tests.connectors.hesabgar.world import request as document_request
+from tests.connectors.killing import run_until_killed
 from tests.connectors.recorder import Recorder
-from tests.runtime.dev_helpers import environment
 
 
 async def knows_the_company(world: World) -> None:
@@ -498,14 +496,11 @@ async def test_killed_anywhere_each_document_has_one_voucher(
     async with world.connector(post=()):
         await knows_the_company(world)
     identities = [await world.send() for _ in range(6)]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.connectors.hesabgar.killed", world.around.kafka.bootstrap),
-        *(world.around.kafka.prefix, world.around.dsn, str(world.sim.port), world.sim.database, f"{tmp_path}/k"),
-        *(point, str(spared)),
-        env=environment(),
-        stderr=asyncio.subprocess.DEVNULL,
+    await run_until_killed(
+        "tests.connectors.hesabgar.killed",
+        *(world.around.kafka.bootstrap, world.around.kafka.prefix, world.around.dsn),
+        *(world.sim.port, world.sim.database, tmp_path / "k", point, spared),
     )
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
     async with world.connector():
         await posted_once(world, identities)
         await world.has_stock(41)
