@@ -98,32 +98,33 @@ Quantities = dict[tuple[str, str], Decimal]
 """By (product, attribute)."""
 
 
+class Taken(msgspec.Struct):
+    """What others took of a sale or an order. It grows as documents are decided within the transaction."""
+
+    returned: Quantities = {}
+    """What returns took back of it."""
+    invoiced: Quantities = {}
+    """What invoices were made of it, if it is an order."""
+    charged: Quantities = {}
+    """What of that takes credit by itself."""
+    brought_back: Quantities = {}
+    """What returns took back of its invoices."""
+
+
 class Original(msgspec.Struct):
-    """What a return takes back, or the order an invoice is made from, read under its row lock. ``returned`` is what
-    returns took back of it, and of an order ``invoiced`` what invoices were made of it, ``charged`` what of that takes
-    credit by itself, ``brought_back`` what returns took back of its invoices; all grow as documents are decided within
-    the transaction. ``order_id`` is the order an invoice was made from."""
+    """What a return takes back, or the order an invoice is made from, read under its row lock. ``order_id`` is the
+    order an invoice was made from."""
 
     document_id: UUID
     kind: Kind
     state: State
     account: str | None
     lines: tuple[SoldLine, ...]
-    returned: Quantities
-    invoiced: Quantities
-    charged: Quantities
-    brought_back: Quantities
+    taken: Taken
     order_id: UUID | None
 
     @classmethod
-    def of(
-        cls,
-        document: Document,
-        returned: Quantities,
-        invoiced: Quantities,
-        charged: Quantities,
-        brought_back: Quantities,
-    ) -> Self:
+    def of(cls, document: Document, taken: Taken) -> Self:
         """A sale as its returns see it, an order as its invoices do."""
         lines = tuple(
             SoldLine(
@@ -143,10 +144,7 @@ class Original(msgspec.Struct):
             document.state,
             document.account,
             lines,
-            returned,
-            invoiced,
-            charged,
-            brought_back,
+            taken,
             document.original_id if document.kind is Kind.SALES_INVOICE else None,
         )
 

@@ -62,7 +62,7 @@ class Originals:
         lacking = [place for place, original in named.items() if original not in there]
         if not lacking:
             return set()
-        decided = await reading.decided(self._store, [commands[place].command_id for place in lacking])
+        decided = await reading.decisions(self._store, [commands[place].command_id for place in lacking])
         return {place for place in lacking if commands[place].command_id not in decided}
 
 

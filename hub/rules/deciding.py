@@ -59,6 +59,7 @@ from schemas.ledger import (
     SoldLine,
     Standing,
     StockKey,
+    Taken,
 )
 from schemas.reasons import Reason, reason
 
@@ -249,14 +250,14 @@ def _check_amendable(command: Content, standing: Standing) -> None:
 def _check_not_returned(standing: Standing, snapshot: Snapshot) -> None:
     """A sale that was partly taken back can't be changed or withdrawn: its goods would come back twice."""
     original = snapshot.originals.get(standing.document.id)
-    if original is not None and any(original.returned.values()):
+    if original is not None and any(original.taken.returned.values()):
         raise _Refused(reason("has_returns"))
 
 
 def _check_not_invoiced(standing: Standing, snapshot: Snapshot) -> None:
     """What an order holds is what its invoices left of it: another content has no such remainder."""
     order = snapshot.originals.get(standing.document.id)
-    if order is not None and any(order.invoiced.values()):
+    if order is not None and any(order.taken.invoiced.values()):
         raise _Refused(reason("has_invoices"))
 
 
@@ -421,12 +422,7 @@ def _original(
     original = snapshot.originals.get(original_id)
     if original_id in snapshot.documents:
         # Decided within this very batch, perhaps: the sale as it is by now, not as it was read.
-        document = snapshot.documents[original_id].document
-        original = (
-            Original.of(document, original.returned, original.invoiced, original.charged, original.brought_back)
-            if original
-            else Original.of(document, {}, {}, {}, {})
-        )
+        original = Original.of(snapshot.documents[original_id].document, original.taken if original else Taken())
         snapshot.originals[original_id] = original
     if original is None:
         if request.original_date is not None:
@@ -553,15 +549,15 @@ def _returnable(lines: Sequence[DocumentLine], original: Original, snapshot: Sna
     invoices together no more than of one of them, for they sold the same goods."""
     left: Quantities = {}
     _add(original.lines, 1, left)
-    for key, quantity in original.returned.items():
+    for key, quantity in original.taken.returned.items():
         left[key] = left.get(key, ZERO) - quantity
     order = original if original.kind is Kind.SALES_ORDER else _order_behind(original, snapshot)
     if order is not None:
         ordered: Quantities = {}
         _add(order.lines, 1, ordered)
         for key in left:
-            together = max(ordered.get(key, ZERO), order.invoiced.get(key, ZERO))
-            back = order.returned.get(key, ZERO) + order.brought_back.get(key, ZERO)
+            together = max(ordered.get(key, ZERO), order.taken.invoiced.get(key, ZERO))
+            back = order.taken.returned.get(key, ZERO) + order.taken.brought_back.get(key, ZERO)
             left[key] = min(left[key], together - back)
     wrong = []
     for line in lines:
@@ -756,7 +752,7 @@ def _movements(document: Document, snapshot: Snapshot) -> tuple[Movement, ...]:
         return ()
     movements = []
     order = snapshot.originals.get(document.id)
-    left = _left(document, order.invoiced if order else {})
+    left = _left(document, order.taken.invoiced if order else {})
     for line in document.lines:
         if not line.warehouse:
             continue
@@ -810,7 +806,7 @@ def _order_lends(request: DocumentRequest, original: Original | None, snapshot: 
     if original is None or request.kind is not Kind.SALES_INVOICE:
         yield
         return
-    with _counted(request.lines, original, (original.invoiced, original.charged), snapshot):
+    with _counted(request.lines, original, (original.taken.invoiced, original.taken.charged), snapshot):
         yield
 
 
@@ -821,7 +817,7 @@ def _order_lends_credit(document: Document, snapshot: Snapshot) -> Iterator[None
     if original is None or document.kind is not Kind.SALES_INVOICE:
         yield
         return
-    with _counted(document.lines, original, (original.charged,), snapshot):
+    with _counted(document.lines, original, (original.taken.charged,), snapshot):
         yield
 
 
@@ -856,7 +852,7 @@ def _hold(document: Document, snapshot: Snapshot) -> CreditHold | None:
     amount = document.totals.payable
     if document.kind is Kind.SALES_ORDER:
         order = snapshot.originals.get(document.id)
-        left = _left(document, order.charged if order else {})
+        left = _left(document, order.taken.charged if order else {})
         amount = sum(
             tax.share(line.payable, left[line.number], line.quantity) for line in document.lines if line.quantity
         )
@@ -883,13 +879,13 @@ def _count_returned(document: Document, snapshot: Snapshot, sign: int) -> None:
     if original is None:
         return
     if document.kind is not Kind.SALES_INVOICE:
-        _add(document.lines, sign, original.returned)
+        _add(document.lines, sign, original.taken.returned)
         if (order := _order_behind(original, snapshot)) is not None:
-            _add(document.lines, sign, order.brought_back)
+            _add(document.lines, sign, order.taken.brought_back)
         return
-    _add(document.lines, sign, original.invoiced)
+    _add(document.lines, sign, original.taken.invoiced)
     if document.state not in UNCHARGED:
-        _add(document.lines, sign, original.charged)
+        _add(document.lines, sign, original.taken.charged)
     _reassess(original.document_id, snapshot)
 
 

@@ -1,5 +1,6 @@
 """The one transaction a decision is made in: what was decided before, what the rules need, what they changed."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,11 +17,11 @@ from schemas.ledger import (
     Movement,
     Needs,
     Original,
-    Quantities,
     Snapshot,
     Standing,
     StockKey,
     StockLevel,
+    Taken,
 )
 from schemas.master import Warehouse
 
@@ -204,25 +205,21 @@ async def _standings(connection: Any, ids: list[UUID]) -> dict[UUID, Standing]:
 
 
 async def _originals(connection: Any, ids: list[UUID]) -> dict[UUID, Original]:
-    returned: dict[UUID, Quantities] = {}
-    invoiced: dict[UUID, Quantities] = {}
-    charged: dict[UUID, Quantities] = {}
+    taken: defaultdict[UUID, Taken] = defaultdict(Taken)
     for original_id, kind, product, attribute, quantity, taking_credit in await connection.fetch(_TAKEN_OF, ids):
+        of_it = taken[original_id]
         if kind == Kind.SALES_INVOICE:
-            invoiced.setdefault(original_id, {})[product, attribute] = quantity
-            charged.setdefault(original_id, {})[product, attribute] = taking_credit
+            of_it.invoiced[product, attribute] = quantity
+            of_it.charged[product, attribute] = taking_credit
         else:
-            returned.setdefault(original_id, {})[product, attribute] = quantity
-    brought_back: dict[UUID, Quantities] = {}
+            of_it.returned[product, attribute] = quantity
     for original_id, product, attribute, quantity in await connection.fetch(_RETURNED_OF_INVOICES, ids):
-        brought_back.setdefault(original_id, {})[product, attribute] = quantity
+        taken[original_id].brought_back[product, attribute] = quantity
     found = {}
     for row in await connection.fetch(_STANDING, ids):
         document = codec.decode_event(row["event"].encode()).document
         if document is not None:
-            found[document.id] = Original.of(
-                document, *(sums.get(document.id, {}) for sums in (returned, invoiced, charged, brought_back))
-            )
+            found[document.id] = Original.of(document, taken[document.id])
     return found
 
 

@@ -138,15 +138,6 @@ async def present(store: Store, document_ids: Collection[UUID]) -> set[UUID]:
     return {row[0] for row in rows}
 
 
-async def decided(store: Store, command_ids: Collection[UUID]) -> set[UUID]:
-    """Those of these commands that were decided."""
-    async with store.connection() as connection:
-        rows = await connection.fetch(
-            "select command_id from decisions where command_id = any($1::uuid[])", list(command_ids)
-        )
-    return {row[0] for row in rows}
-
-
 async def documents(store: Store, wanted: DocumentFilter, limit: int) -> list[Document]:
     """Documents, the newest first."""
     conditions: list[str] = ["true"]

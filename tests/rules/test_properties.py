@@ -279,7 +279,7 @@ def check_returns(snapshot: Snapshot) -> None:
         assert original.state not in DROPPED
         sold = [line.quantity for line in original.lines if (line.product, line.attribute) == (product, attribute)]
         assert quantity <= sum(sold)
-        assert snapshot.originals[original_id].returned[product, attribute] == quantity
+        assert snapshot.originals[original_id].taken.returned[product, attribute] == quantity
 
 
 def check_orders(snapshot: Snapshot) -> None:
@@ -294,7 +294,7 @@ def check_orders(snapshot: Snapshot) -> None:
     for (order_id, product, attribute), quantity in invoiced.items():
         order = snapshot.documents[order_id]
         assert order.document.kind is Kind.SALES_ORDER
-        assert snapshot.originals[order_id].invoiced[product, attribute] == quantity
+        assert snapshot.originals[order_id].taken.invoiced[product, attribute] == quantity
         ordered = sum(
             line.quantity for line in order.document.lines if (line.product, line.attribute) == (product, attribute)
         )

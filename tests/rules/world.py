@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from hub.rules.deciding import decide
 from hub.rules.settings import Policy, RuleSettings
 from schemas import ids
@@ -181,14 +183,14 @@ def figures(snapshot: Snapshot) -> Figures:
     for code, account in kept.accounts.items():
         account.changed = False
         accounts[code] = account
-    returned = {
+    taken = {
         (document_id, key, name): quantity
         for document_id, original in kept.originals.items()
-        for name in ("returned", "invoiced", "charged", "brought_back")
-        for key, quantity in getattr(original, name).items()
+        for name, quantities in msgspec.structs.asdict(original.taken).items()
+        for key, quantity in quantities.items()
         if quantity
     }
-    return kept.documents, stock, accounts, returned, kept.products, kept.warehouses
+    return kept.documents, stock, accounts, taken, kept.products, kept.warehouses
 
 
 def sums_disagree(snapshot: Snapshot) -> Iterable[str]:

@@ -331,7 +331,7 @@ async def test_an_original_knows_what_was_returned_of_it(company: Store) -> None
         submit("BACK4", Kind.SALES_RETURN, original="SALE", original_date=None, lines=(line("RAM", 9),)),
     )
     original = (await read(company, Needs(originals={document("SALE")}))).originals[document("SALE")]
-    assert original.returned == {("RAM", ""): Decimal(2), ("CPU", ""): Decimal(1)}
+    assert original.taken.returned == {("RAM", ""): Decimal(2), ("CPU", ""): Decimal(1)}
     assert (original.kind, original.state, original.account) == (Kind.SALES_INVOICE, State.CLEARED, "ALI")
     assert [(sold.product, sold.quantity, sold.vat_percent) for sold in original.lines] == [
         ("RAM", Decimal(5), Decimal(6)),
@@ -352,11 +352,11 @@ async def test_an_order_knows_what_was_made_of_it_and_what_came_back_of_that(com
         command(Cancel, "LATE"),
     )
     order = (await read(company, Needs(originals={document("ORDER")}))).originals[document("ORDER")]
-    found = (order.invoiced, order.charged, order.brought_back, order.returned)
+    found = (order.taken.invoiced, order.taken.charged, order.taken.brought_back, order.taken.returned)
     assert [sums.get(("RAM", ""), 0) for sums in found] == [7, 5, 3, 0]
     sale = (await read(company, Needs(originals={document("SALE")}))).originals
     assert sale[document("SALE")].order_id == document("ORDER")
-    assert sale[document("ORDER")].brought_back == order.brought_back
+    assert sale[document("ORDER")].taken.brought_back == order.taken.brought_back
 
 
 async def test_what_was_decided_is_told_again_byte_for_byte(company: Store) -> None:
