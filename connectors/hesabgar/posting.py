@@ -19,6 +19,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class Starter:
                     if event.document is not None and event.document.may_be_posted
                 ]
                 if commands:
-                    await self._bus.waited_out(lambda: self._context.publisher.documents(commands))  # noqa: B023
+                    await self._bus.waited_out(partial(self._context.publisher.documents, commands))
                 await reader.ack(events)
 
     def _wanted(self, event: str, source: str, kind: str) -> bool:
@@ -240,11 +241,14 @@ class Poster:
                 waiting = self._waiting.get(document_id)
                 if waiting is None or waiting.not_before > time.monotonic():
                     continue
-                if await self._waits_for_its_sale(waiting.event.document):
+                # The books take no return before its sale. The two lie in different partitions, and may come in either
+                # order.
+                sale_id = _sale_of(waiting.event.document)
+                if sale_id in self._waiting or self._is_on_its_way(sale := await self._document(sale_id)):
                     self._put_off(waiting)
                     continue
                 await self._paced()
-                answer = await self._post(waiting)
+                answer = await self._post(waiting, sale)
                 if answer is not None:
                     answers.append(answer)
                     done.append(waiting)
@@ -254,19 +258,17 @@ class Poster:
             if answers:
                 await self._tell(answers, done, reader)
 
-    async def _waits_for_its_sale(self, document: Document | None) -> bool:
-        """Whether it is a return whose sale is still on its way to the books, which take no return before its sale: the
-        two lie in different partitions, and may come in either order."""
-        if document is None or document.kind is not Kind.SALES_RETURN or document.original_id is None:
+    async def _document(self, identity: UUID | None) -> Document | None:
+        """A document as the hub has it; None if there is none."""
+        if identity is None:
+            return None
+        return (await self._store.waited_out(lambda: self._context.lookup.documents([identity]))).get(identity)
+
+    def _is_on_its_way(self, sale: Document | None) -> bool:
+        """Whether a sale is still to come into the books."""
+        if sale is None or not self._spec.posts(sale.kind, sale.source):
             return False
-        sale = document.original_id
-        if sale in self._waiting:
-            return True
-        found = await self._store.waited_out(lambda: self._context.lookup.documents([sale]))
-        original = found.get(sale)
-        if original is None or not self._spec.posts(original.kind, original.source):
-            return False
-        return original.state is State.POSTING or (original.state is State.CLEARED and original.may_be_posted)
+        return sale.state is State.POSTING or (sale.state is State.CLEARED and sale.may_be_posted)
 
     async def _may_post(self) -> bool:
         try:
@@ -314,18 +316,18 @@ class Poster:
         while len(self._answered) > ANSWERED:
             del self._answered[next(iter(self._answered))]
 
-    async def _post(self, waiting: _Waiting) -> PostingSucceeded | PostingFailed | None:
-        """The answer to a document; None if it has to be tried again."""
+    async def _post(self, waiting: _Waiting, sale: Document | None) -> PostingSucceeded | PostingFailed | None:
+        """The answer to a document; None if it has to be tried again. ``sale``: what it takes back, if it is a return
+        of one the hub has."""
         event = waiting.event
         assert event.document is not None
         if (told := self._refusals.of(event)) is not None:
             return told
-        original = await self._original(event.document)
         try:
             if self._spec.send_new:
                 await self._newcomers.bring(event.document)
             async with self._still:
-                posted = await post_document(self._client, event.document, self._spec, original)
+                posted = await post_document(self._client, event.document, self._spec, sale)
         except Refused as refusal:
             self._well()
             if refusal.number < OWN_NUMBERS and await self._build_changed():
@@ -344,13 +346,6 @@ class Poster:
             return await self._troubled(waiting, error)
         self._well()
         return self._done(waiting, posted)
-
-    async def _original(self, document: Document) -> Document | None:
-        """The sale that a return takes back, as the hub has it."""
-        identity = document.original_id
-        if document.kind is not Kind.SALES_RETURN or identity is None:
-            return None
-        return (await self._store.waited_out(lambda: self._context.lookup.documents([identity]))).get(identity)
 
     async def _build_changed(self) -> bool:
         """Whether an error of the server's own comes of another build, to which the contract wasn't fitted yet."""
@@ -418,6 +413,11 @@ class Poster:
         self._books.up()
         self._hindrance.up()
         self._pause = FIRST_PAUSE
+
+
+def _sale_of(document: Document | None) -> UUID | None:
+    """The id of the sale that a return takes back; None for anything else."""
+    return document.original_id if document is not None and document.kind is Kind.SALES_RETURN else None
 
 
 async def post_document(client: Client, document: Document, spec: Spec, original: Document | None = None) -> Posted:
