@@ -6,6 +6,7 @@ over after a crash finds it there, with how far it was taken in.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -111,7 +112,7 @@ class Keeping:
         await in_thread(lambda: to.write_bytes(b""))
         for number in range(pieces):
             piece = await self._piece(bucket, id_, number)
-            await in_thread(lambda piece=piece: _append(to, piece))  # type: ignore[misc]
+            await in_thread(partial(_append, to, piece))
 
     async def read(self, bucket: str, id_: str, pieces: int) -> bytes:
         """What lies in pieces."""

@@ -70,7 +70,7 @@ class Import:
             kind, since, until = self._chosen
             after = progress.year, progress.number
             work = partial(entered.of_period, kind=kind, since=since, until=until, after=after, limit=AT_ONCE)
-            found = await self._books.waited_out(lambda: self._client.call(work))  # noqa: B023
+            found = await self._books.waited_out(partial(self._client.call, work))
             progress = await self._bring_in(progress, found)
             await self._context.cursors.set(self._cursor, msgspec.json.encode(progress).decode())
             if tell is not None:

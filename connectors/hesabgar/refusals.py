@@ -6,6 +6,7 @@ would be there. So a refusal is kept before it is told, and told again in the sa
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -29,7 +30,7 @@ class Refusals:
     async def load(self) -> None:
         """What an earlier life left."""
         after = ""
-        while page := await self._store.waited_out(lambda: self._records.page(_BUCKET, after, _PAGE)):  # noqa: B023
+        while page := await self._store.waited_out(partial(self._records.page, _BUCKET, after, _PAGE)):
             for key, value in page:
                 step, _, command = value.partition(b" ")
                 refusal = codec.decode_command(command)

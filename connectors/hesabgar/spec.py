@@ -216,10 +216,11 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
         )
 
     def _shares_sources(self, other: Self) -> bool:
-        named = set(self.post_sources or other.post_sources) & set(other.post_sources or self.post_sources)
-        return not (self.post_sources or other.post_sources) or bool(
-            named.difference(self.skip_sources, other.skip_sources)
-        )
+        ours, theirs = set(self.post_sources), set(other.post_sources)
+        if not ours and not theirs:
+            return True
+        named = ours & theirs if ours and theirs else ours | theirs
+        return not named <= {*self.skip_sources, *other.skip_sources}
 
     def posts(self, kind: str, source: str) -> bool:
         """Whether documents of a kind from a source are posted here."""
