@@ -260,3 +260,8 @@ def visit_digest(visit: Visit) -> str:
 def conflict(local_id: str, revision: int) -> Reason:
     """The reason of other content under an id and revision."""
     return sentence("conflict", at="id", id=local_id, revision=str(revision))
+
+
+def visit_conflict(local_id: str) -> Reason:
+    """The reason of other content under a visit's id."""
+    return sentence("visit_conflict", at="id", id=local_id)

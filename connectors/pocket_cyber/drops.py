@@ -23,7 +23,17 @@ from connectors.files.mapper import Origin, Record
 from connectors.files.rows import BadFile, Row
 from connectors.files.spec import Spec as FilesSpec
 from connectors.pocket_cyber import limits, mapper
-from connectors.pocket_cyber.desk import VISITS, Desk, Entry, Judged, Known, Verdict, conflict, visit_digest
+from connectors.pocket_cyber.desk import (
+    VISITS,
+    Desk,
+    Entry,
+    Judged,
+    Known,
+    Verdict,
+    conflict,
+    visit_conflict,
+    visit_digest,
+)
 from connectors.pocket_cyber.exchange import Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
@@ -163,7 +173,7 @@ class _Intake(files.Intake):
             before = msgspec.json.decode(raw, type=Entry).digest if raw else digest
             if not before == digest == self._brought.setdefault((visit.source_id, 0), digest):
                 local_id = visit.source_id.partition("/")[2]
-                raise InvalidRequest((sentence("visit_conflict", at="id", id=local_id),))
+                raise InvalidRequest((visit_conflict(local_id),))
             return self._desk.judge_visit(visit, self._holder, self._accounts, raw, self.context.clock())
         except InvalidRequest as refused:
             raise InvalidRequest(tuple(map(_of_column, refused.problems))) from None

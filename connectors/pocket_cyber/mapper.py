@@ -66,12 +66,12 @@ def parted(id_: str) -> tuple[str, str] | None:
 def batch(body: bytes) -> Batch:
     """The items of a push. Raises :exc:`UnknownPayload` if not even they can be told apart."""
     try:
-        return msgspec.json.decode(_SURROGATE.sub(_whole, body), type=Batch)
+        return msgspec.json.decode(_SURROGATE.sub(_mended, body), type=Batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(str(error)) from None
 
 
-def _whole(found: re.Match[bytes]) -> bytes:
+def _mended(found: re.Match[bytes]) -> bytes:
     """Half a surrogate pair, as of an emoji that an app cut in two, made U+FFFD: else the whole push were no JSON."""
     return rb"\ufffd" if len(found[0]) == len(rb"\ud83d") else found[0]
 

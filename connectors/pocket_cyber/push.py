@@ -8,11 +8,10 @@ import msgspec
 
 from connectors.base import Context
 from connectors.pocket_cyber import mapper
-from connectors.pocket_cyber.desk import VISITS, Desk, Judged, Verdict
+from connectors.pocket_cyber.desk import VISITS, Desk, Judged, Verdict, conflict, visit_conflict
 from connectors.pocket_cyber.exchange import ItemResult, Result
 from connectors.pocket_cyber.limits import Rights
 from connectors.pocket_cyber.mapper import Sent
-from connectors.pocket_cyber.words import sentence
 from schemas import ids
 from schemas.deadletters import DeadLetter
 from schemas.intake import InvalidRequest
@@ -122,9 +121,5 @@ def _refused(local_id: str, why: InvalidRequest) -> ItemResult:
 
 
 def _contradicted(answer: ItemResult) -> ItemResult:
-    why = (
-        sentence("visit_conflict", at="id", id=answer.id)
-        if answer.document_id is None
-        else sentence("conflict", at="id", id=answer.id, revision=str(answer.revision))
-    )
+    why = visit_conflict(answer.id) if answer.document_id is None else conflict(answer.id, answer.revision)
     return msgspec.structs.replace(answer, reasons=(why,))
