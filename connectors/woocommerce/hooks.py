@@ -32,11 +32,8 @@ class Hooks:
         while True:
             try:
                 await self._shop.waited_out(self._look)
-            except (
-                Rejected,
-                Unauthorised,
-                UnknownPayload,
-            ) as refused:  # a key that may only read lets orders in all the same
+            except (Rejected, Unauthorised, UnknownPayload) as refused:
+                # A key that may only read lets orders in all the same.
                 self._looking.down(refused)
             else:
                 self._looking.up()

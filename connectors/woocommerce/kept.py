@@ -95,7 +95,7 @@ class Memory:
 
     async def order(self, number: int) -> Kept | None:
         """What was kept of an order."""
-        found = await self._get(ORDERS, str(number))
+        found = await self.get(ORDERS, str(number))
         return msgspec.json.decode(found, type=Kept) if found else None
 
     async def keep(self, number: int, kept: Kept) -> None:
@@ -104,7 +104,7 @@ class Memory:
 
     async def complain(self, problem: Problem) -> bool:
         """Put something on the exception list; whether it is new there."""
-        before = await self._get(EXCEPTIONS, problem.id)
+        before = await self.get(EXCEPTIONS, problem.id)
         if before is not None:
             old = msgspec.json.decode(before, type=Problem)
             problem = msgspec.structs.replace(problem, since=old.since)
@@ -115,7 +115,7 @@ class Memory:
 
     async def settle(self, problem: str) -> None:
         """Take something off the exception list."""
-        if await self._get(EXCEPTIONS, problem) is not None:
+        if await self.get(EXCEPTIONS, problem) is not None:
             await self.put(EXCEPTIONS, problem, None)
 
     async def problems(self) -> list[Problem]:
@@ -163,7 +163,8 @@ class Memory:
 
     async def get(self, bucket: str, key: str) -> bytes | None:
         """One record."""
-        return await self._get(bucket, key)
+        found = await self._outage.waited_out(lambda: self._context.records.get(bucket, [key]))
+        return found.get(key)
 
     async def cursor(self, name: str) -> str | None:
         """Where something was left."""
@@ -173,11 +174,7 @@ class Memory:
         """Leave it there."""
         await self._outage.waited_out(lambda: self._context.cursors.set(name, value))
 
-    async def _get(self, bucket: str, key: str) -> bytes | None:
-        found = await self._outage.waited_out(lambda: self._context.records.get(bucket, [key]))
-        return found.get(key)
 
-
-def problem_of(order: int | None, number: str, en: str, fa: str, now: datetime, sku: str | None = None) -> Problem:
-    """An order on the exception list."""
-    return Problem(f"order-{order}", en, fa, now, order, number, sku)
+def order_problem(order: int) -> str:
+    """The id under which an order is on the exception list."""
+    return f"order-{order}"

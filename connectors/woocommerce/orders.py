@@ -234,7 +234,7 @@ class Orders:
 
     async def _left_waiting(self, order: Order, kept: Kept, modified: datetime | None) -> None:
         """Nothing of it is taken in now, nor may anything older be; and a person has nothing to see to."""
-        await self._memory.settle(f"order-{order.id}")
+        await self._memory.settle(keeping.order_problem(order.id))
         if kept.modified != modified:
             await self._memory.keep(order.id, msgspec.structs.replace(kept, modified=modified))
 
@@ -263,7 +263,7 @@ class Orders:
             kept = await self._memory.order(order.id) or kept
             await self._memory.keep(order.id, msgspec.structs.replace(kept, modified=modified, settled=False))
         else:
-            await self._memory.settle(f"order-{order.id}")
+            await self._memory.settle(keeping.order_problem(order.id))
 
     async def _content(self, order: Order, kept: Kept, modified: datetime | None) -> Kept:
         if kept.pending is not None:
@@ -376,7 +376,7 @@ class Orders:
 
     async def _gone(self, number: int, kept: Kept | None, modified: datetime | None) -> None:
         """The order came to nothing in the shop."""
-        await self._memory.settle(f"order-{number}")
+        await self._memory.settle(keeping.order_problem(number))
         kept = kept or Kept()
         if kept.gone:
             return
@@ -421,7 +421,7 @@ class Orders:
     async def decided(self, number: int) -> None:
         """The hub decided about an order: if it waits, perhaps for that, it is tried again."""
         async with self._one:
-            waits = await self._memory.get(keeping.EXCEPTIONS, f"order-{number}") is not None
+            waits = await self._memory.get(keeping.EXCEPTIONS, keeping.order_problem(number)) is not None
         if waits:
             await self._take_each([number])
 
@@ -507,13 +507,14 @@ class Orders:
         await self._bus.waited_out(lambda: self._context.publisher.documents([made]))
 
     async def _complain(self, order: Order, problem: Rejected | UnknownPayload) -> None:
-        told = keeping.problem_of(
-            order.id,
-            order.number,
+        told = Problem(
+            keeping.order_problem(order.id),
             str(problem),
             problem.fa,
             self._context.clock(),
-            sku=problem.sku if isinstance(problem, Unmappable) else None,
+            order.id,
+            order.number,
+            problem.sku if isinstance(problem, Unmappable) else None,
         )
         if await self._memory.complain(told):
             self._context.logger.warning("order %s waits for a person: %s", order.number, problem)

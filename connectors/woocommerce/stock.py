@@ -56,11 +56,8 @@ class Stock:
                 await self._scan_if_due()
                 await self._look_for_new()
                 await self._tell_changed()
-            except (
-                Rejected,
-                Unauthorised,
-                UnknownPayload,
-            ) as refused:  # a key that may only read lets orders in all the same
+            except (Rejected, Unauthorised, UnknownPayload) as refused:
+                # A key that may only read lets orders in all the same.
                 self._telling.down(refused)
             else:
                 self._telling.up()
