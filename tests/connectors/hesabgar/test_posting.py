@@ -18,6 +18,7 @@ from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.importing import Import
 from connectors.hesabgar.posting import OTHER_REVISION, POSTING
 from connectors.hesabgar.simulator import FaultKind
+from connectors.hesabgar.spec import Spec
 from hub.runtime import connect
 from hub.store import reading
 from hub.store.reading import DocumentFilter
@@ -266,17 +267,10 @@ async def test_what_is_new_is_made_before_its_document_though_the_hubs_own_datab
         await until(lambda: world.context().lookup.products(["19990010"]))
         identity = await world.send(account="219990010", product="19990010", payment=Payment.CASH)
         await world.comes_to(identity, State.CLEARED)
-    [*_, cleared] = await reading.history(world.around.store, identity)
-    event = msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1)
-    recorder = Recorder()
-    around = world.context()
-    context = dataclasses.replace(around, publisher=recorder, events=Again(event), lookup=AwayAtFirst(around.lookup))  # type: ignore[arg-type]
-    connector = Connector(spec_of(world.sim, send_new=True, new_accounts="110101", tries=1), context)
-    posting = asyncio.create_task(connector.poster.run())
-    await until(lambda: len(recorder.published) == 1)
-    posting.cancel()
-    await asyncio.gather(posting, return_exceptions=True)
-    connector.client.close()
+    event, recorder = await posting_of(world, identity), Recorder()
+    spec = spec_of(world.sim, send_new=True, new_accounts="110101", tries=1)
+    async with posting(spec, world, Again(event), publisher=recorder, lookup=AwayAtFirst(world.context().lookup)):
+        await until(lambda: len(recorder.published) == 1)
     assert [type(command) for command in recorder.published] == [PostingSucceeded]
 
 
@@ -356,23 +350,36 @@ class Again:
         self.done += messages
 
 
+async def posting_of(world: World, identity: UUID) -> DocumentEvent:
+    """The event of a cleared document that it is to be posted."""
+    [*_, cleared] = await reading.history(world.around.store, identity)
+    return msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1)
+
+
+@asynccontextmanager
+async def posting(spec: Spec, world: World, events: Again, **instead: object) -> AsyncIterator[None]:
+    """A connector's poster at work on these events alone; ``instead``: what else of its context is another."""
+    connector = Connector(spec, dataclasses.replace(world.context(), events=events, **instead))  # type: ignore[arg-type]
+    work = asyncio.create_task(connector.poster.run())
+    try:
+        yield
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        connector.client.close()
+
+
 async def test_a_refusal_that_comes_again_before_it_is_decided_is_told_again_and_not_asked_again(world: World) -> None:
     async with world.connector(post=()):
         await knows_the_company(world)
         identity = await world.send()
         await world.comes_to(identity, State.CLEARED)
-    [*_, cleared] = await reading.history(world.around.store, identity)
-    event = msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1)
+    event = await posting_of(world, identity)
     fault = world.sim.fault(FaultKind.ERROR, on="post_document", number=50_104, message="too little")
     recorder = Recorder()
     for times in (1, 2):
-        context = dataclasses.replace(world.context(), publisher=recorder, events=Again(event))  # type: ignore[arg-type]
-        connector = Connector(spec_of(world.sim), context)
-        posting = asyncio.create_task(connector.poster.run())
-        await until(lambda: len(recorder.published) == times)  # noqa: B023
-        posting.cancel()
-        await asyncio.gather(posting, return_exceptions=True)
-        connector.client.close()
+        async with posting(spec_of(world.sim), world, Again(event), publisher=recorder):
+            await until(lambda: len(recorder.published) == times)  # noqa: B023
     told, again = recorder.published
     assert isinstance(told, PostingFailed)
     assert again == told
@@ -389,12 +396,8 @@ async def test_what_is_told_again_after_its_end_is_not_posted(world: World) -> N
         await world.comes_to(failed.id, State.CANCELLED)
     [event] = [each for each in await reading.history(world.around.store, failed.id) if each.type == POSTING]
     again = Again(event)
-    connector = Connector(spec_of(world.sim), dataclasses.replace(world.context(), events=again))  # type: ignore[arg-type]
-    posting = asyncio.create_task(connector.poster.run())
-    await until(lambda: again.done == [event])
-    posting.cancel()
-    await asyncio.gather(posting, return_exceptions=True)
-    connector.client.close()
+    async with posting(spec_of(world.sim), world, again):
+        await until(lambda: again.done == [event])
     assert world.outcomes() == []
 
 
@@ -405,18 +408,11 @@ async def test_a_return_is_not_posted_before_its_sale_whichever_is_told_of_first
         await world.comes_to(sale, State.CLEARED)
         back = await world.send(Kind.SALES_RETURN, original=str(sale))
         await world.comes_to(back, State.CLEARED)
-    events = []
-    for identity, seconds in ((back, 60), (sale, 0)):
-        [*_, cleared] = await reading.history(world.around.store, identity)
-        earlier = cleared.recorded_at - dt.timedelta(seconds=seconds)
-        events.append(msgspec.structs.replace(cleared, type=POSTING, step=cleared.step + 1, recorded_at=earlier))
-    context = dataclasses.replace(world.context(), events=Again(*events))  # type: ignore[arg-type]
-    connector = Connector(spec_of(world.sim), context)
-    posting = asyncio.create_task(connector.poster.run())
-    await world.comes_to(back, State.POSTED)
-    posting.cancel()
-    await asyncio.gather(posting, return_exceptions=True)
-    connector.client.close()
+    taken_back, sold = await posting_of(world, back), await posting_of(world, sale)
+    earlier = taken_back.recorded_at - dt.timedelta(seconds=60)
+    events = Again(msgspec.structs.replace(taken_back, recorded_at=earlier), sold)
+    async with posting(spec_of(world.sim), world, events):
+        await world.comes_to(back, State.POSTED)
     assert [external_id for external_id, _ in world.outcomes()] == [str(sale), str(back)]
 
 
