@@ -1,6 +1,7 @@
 """The exchange by files: the same documents, limits and memory, told by row and column."""
 
 import csv
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -45,18 +46,37 @@ def row(site: Site, id_: str, product: str, **changes: object) -> str:
     return ",".join([id_, *map(str, cells.values())]) + "\n"
 
 
+def sale(site: Site, quantity: object) -> dict[str, object]:
+    """What a sale says over HTTP and in JSON lines alike, but for its id."""
+    return {
+        "kind": "sales_invoice",
+        "date": jalali(today_in_tehran(utc_now())),
+        "account": site.ali,
+        "payment": "cash",
+        "lines": [{"product": site.drink, "quantity": quantity, "unit_price": PRICE, "warehouse": site.van}],
+    }
+
+
+def jsonl(rows: Iterable[Mapping[str, object]]) -> str:
+    return "".join(msgspec.json.encode(each).decode() + "\n" for each in rows)
+
+
 def drop(root: Path, holder: str, name: str, text: str) -> None:
     unfinished = root / holder / "inbox" / f"{name}.part"
     unfinished.write_text(text, "utf-8")
     unfinished.rename(unfinished.with_suffix(""))
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 async def result(root: Path, holder: str, name: str) -> list[dict[str, str]]:
     """The lines of a result file, once it is there."""
     path = root / holder / "results" / f"{name}.result.csv"
     await until(path.exists)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of(path)
 
 
 def folders(tmp_path: Path) -> Path:
@@ -96,15 +116,7 @@ async def test_documents_come_by_files_within_the_limits(backdrop: Backdrop, tmp
         assert await site.document("v1", "S2") is None
         # The same document over HTTP is the same document; another holder's file is another's document.
         device = await site.ready("v1")
-        item = {
-            "id": "S7",
-            "at": device.now.isoformat(),
-            "kind": "sales_invoice",
-            "date": jalali(today_in_tehran(utc_now())),
-            "account": site.ali,
-            "payment": "cash",
-            "lines": [{"product": site.drink, "quantity": "2", "unit_price": PRICE, "warehouse": site.van}],
-        }
+        item = {"id": "S7", "at": device.now.isoformat(), **sale(site, "2")}
         assert await results(device, item, {**item, "note": "otherwise"}) == [
             ("repeated", []),
             ("conflict", ["conflict"]),
@@ -161,11 +173,7 @@ async def test_a_half_written_file_is_left_alone_and_a_folder_made_later_is_foun
 
 def told(root: Path, holder: str = "v1") -> list[dict[str, str]]:
     """The rows of all outcome files, in the order of their names."""
-    found: list[dict[str, str]] = []
-    for path in sorted((root / holder / "results").glob("outcomes-*.csv")):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            found += csv.DictReader(file)
-    return found
+    return [row for path in sorted((root / holder / "results").glob("outcomes-*.csv")) for row in rows_of(path)]
 
 
 async def test_outcomes_lie_beside_the_results(backdrop: Backdrop, tmp_path: Path) -> None:
@@ -192,9 +200,9 @@ async def test_outcomes_lie_beside_the_results(backdrop: Backdrop, tmp_path: Pat
         assert told(root, "v2") == []
         # Of what came over HTTP, and what is decided later, the folder hears as well.
         device = await site.ready("v1")
-        sale = device.sell(account=site.ali, payment="cash", lines=[device.line(site.drink, "1")])
+        sold = device.sell(account=site.ali, payment="cash", lines=[device.line(site.drink, "1")])
         await device.push()
-        await until(lambda: sale in {each["source_id"] for each in told(root)})
+        await until(lambda: sold in {each["source_id"] for each in told(root)})
         [document] = await site.decided("v1", "S2")
         path = f"/v1/documents/{document.id}/refuse?wait=decision&timeout=30"
         assert (await site.operator.at(site.address).post(path, {"note": "no"})).status == 200
@@ -211,22 +219,14 @@ async def test_outcomes_lie_beside_the_results(backdrop: Backdrop, tmp_path: Pat
 async def test_revisions_and_contradictions_in_one_file_are_told_apart(backdrop: Backdrop, tmp_path: Path) -> None:
     root = folders(tmp_path)
     async with open_site(backdrop, dropping(root), tmp_path) as site:
-        document = {
-            "source_id": "S1",
-            "kind": "sales_invoice",
-            "date": jalali(today_in_tehran(utc_now())),
-            "account": site.ali,
-            "payment": "cash",
-            "lines": [{"product": site.drink, "quantity": 1, "unit_price": PRICE, "warehouse": site.van}],
-        }
+        document = {"source_id": "S1", **sale(site, 1)}
         rows = [
             {**document, "revision": 2, "note": "newer"},
             document,
             {**document, "source_id": "S2"},
             {**document, "source_id": "S2", "note": "otherwise"},
         ]
-        lines = "".join(msgspec.json.encode(each).decode() + "\n" for each in rows)
-        drop(root, "v1", "documents-1.jsonl", lines)
+        drop(root, "v1", "documents-1.jsonl", jsonl(rows))
         found = await result(root, "v1", "documents-1.jsonl")
         assert [(each["row"], each["code"]) for each in found] == [("4", "conflict"), ("", "summary")]
         first, second = await site.decided("v1", "S1", "S2")
@@ -268,7 +268,7 @@ async def test_visits_come_by_files_as_over_http(backdrop: Backdrop, tmp_path: P
         answer = await device.ask("POST", "/push", body)
         assert [each["result"] for each in answer["visits"]] == ["repeated", "conflict"]
         lines = [same, {**again, "id": "8"}, {**same, "note": "otherwise"}]
-        drop(root, "v1", "visits-2.jsonl", "".join(msgspec.json.encode(each).decode() + "\n" for each in lines))
+        drop(root, "v1", "visits-2.jsonl", jsonl(lines))
         told = await result(root, "v1", "visits-2.jsonl")
         assert [(each["row"], each["code"]) for each in told] == [("3", "visit_conflict"), ("", "summary")]
     found = [codec.decode_as(value, Visit) for value in await values(backdrop.kafka, topics.VISITS)]
