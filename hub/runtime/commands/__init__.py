@@ -89,6 +89,8 @@ _ALSO: Final = argument(
     type=Path,
     metavar="FILE",
 )
+_DOCUMENT = argument("document", help="its id, or source/own-id, or its own id alone", metavar="DOCUMENT")
+_DOCUMENTS = argument("document", help="their ids, or source/own-id, or own ids alone", nargs="*", metavar="DOCUMENT")
 _TIMEOUT = argument(
     "--timeout",
     help="seconds the decisions are waited for (default: 30)",
@@ -201,7 +203,7 @@ LOOK: Final = Group(
             "Tell one document's whole story on a screen",
             "همهٔ سرگذشت یک سند در یک صفحه",
             f"{_HERE}.show:document",
-            arguments=(argument("document", help="its id, or source/own-id, or its own id alone", metavar="DOCUMENT"),),
+            arguments=(_DOCUMENT,),
             examples=("hub show shop/INV-1001", "hub show 0f8c2a0e-6a0b-5d51-9a0f-1f6c1e0d2b3c"),
         ),
         Command(
@@ -308,12 +310,7 @@ REPAIR: Final = Group(
             "آزادسازی سندهای منتظر برای ثبت در حسابگر",
             f"{_HERE}.releasing:release",
             arguments=(
-                argument(
-                    "document",
-                    help="their ids, or source/own-id, or own ids alone",
-                    nargs="*",
-                    metavar="DOCUMENT",
-                ),
+                _DOCUMENTS,
                 argument("--source", help="instead: all that wait of this source", metavar="SOURCE"),
                 argument("--note", help="to be kept with each", default="", metavar="TEXT"),
                 _TIMEOUT,
@@ -527,7 +524,7 @@ HESABGAR: Final = Group(
                     action="store_true",
                 ),
                 _THE_INSTANCE,
-                argument("document", help="its id, or source/own-id, or its own id alone", metavar="DOCUMENT"),
+                _DOCUMENT,
             ),
             examples=("hub hesabgar post --dry-run main shop/INV-1001",),
             details="Without --books Hesabgar isn't connected to at all.",
@@ -539,12 +536,7 @@ HESABGAR: Final = Group(
             f"{_HERE}.hesabgar:post_again",
             arguments=(
                 _THE_INSTANCE,
-                argument(
-                    "document",
-                    help="their ids, or source/own-id, or own ids alone",
-                    nargs="*",
-                    metavar="DOCUMENT",
-                ),
+                _DOCUMENTS,
                 argument("--refused", help="instead: all that stand at post_failed", action="store_true"),
                 _TIMEOUT,
             ),
