@@ -25,7 +25,7 @@ from connectors.hesabgar.spec import Role, Spec
 from hub.runtime import servers
 from hub.runtime.commands.books import KIND, chosen
 from hub.runtime.commands.releasing import by_name, command, decided_in_time, every, opened_producer, show_decided
-from hub.runtime.commands.show import candidates
+from hub.runtime.commands.show import find
 from hub.runtime.config import Config
 from hub.runtime.connect import Instance, StoreCursors, configured
 from hub.runtime.console import margin, screen, show, styled, table
@@ -260,10 +260,9 @@ def post(config: Config, args: Namespace) -> int:
 async def _document(config: Config, name: str) -> tuple[Document, Document | None]:
     """A document, and the sale it takes back if it is a return of one."""
     async with servers.opened_store(config) as store:
-        for each in await candidates(store, name):
-            found = await reading.document(store, each)
-            if found is not None:
-                return found, await reading.document(store, found.original_id) if found.original_id else None
+        found = await find(store, name)
+        if found is not None:
+            return found, await reading.document(store, found.original_id) if found.original_id else None
     raise Failure(f"There is no document {name}.", "Name it by its id or as source/own-id.")
 
 

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from hub.bus.producer import Outgoing, Producer
 from hub.runtime import servers
-from hub.runtime.commands.show import candidates
+from hub.runtime.commands.show import find
 from hub.runtime.config import Config
 from hub.runtime.console import screen, show, styled, table
 from hub.runtime.failures import Failure
@@ -81,8 +81,7 @@ async def by_name(store: Store, names: Iterable[str]) -> list[Document]:
     """The documents that are named. Raises Failure."""
     found: dict[UUID, Document] = {}
     for name in names:
-        known = [await reading.document(store, each) for each in await candidates(store, name)]
-        document = next((each for each in known if each is not None), None)
+        document = await find(store, name)
         if document is None:
             raise Failure(f"There is no document {name}; nothing was done.", "Name it by its id or as source/own-id.")
         found[document.id] = document

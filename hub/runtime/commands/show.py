@@ -57,6 +57,14 @@ async def _read(config: Config, name: str) -> Story:
     )
 
 
+async def find(store: Store, name: str) -> Document | None:
+    """The document that is named, if there is one. Raises Failure if several sources have one of that name."""
+    for each in await candidates(store, name):
+        if (found := await reading.document(store, each)) is not None:
+            return found
+    return None
+
+
 async def candidates(store: Store, name: str) -> list[UUID]:
     """The ids a document's name may stand for: its id, ``source/its own id``, or its own id alone."""
     try:
