@@ -70,10 +70,15 @@ class Doctor:
         return Check("postgresql", True, "PostgreSQL answers", "PostgreSQL پاسخ می‌دهد"), workers
 
 
+def speaking(workers: Iterable[Worker]) -> list[Worker]:
+    """Those that have been heard of lately."""
+    return [worker for worker in workers if worker.seconds_silent <= SILENT_SECONDS]
+
+
 def judge(workers: Sequence[Worker]) -> Iterator[Check]:
     """A check for every worker that speaks, or fell silent and wasn't replaced; and one if nothing decides."""
-    speaking = [worker for worker in workers if worker.seconds_silent <= SILENT_SECONDS]
-    if not any(worker.role == DECIDING_ROLE for worker in speaking):
+    now_speaking = speaking(workers)
+    if not any(worker.role == DECIDING_ROLE for worker in now_speaking):
         yield Check(
             DECIDING_ROLE,
             False,
@@ -81,9 +86,9 @@ def judge(workers: Sequence[Worker]) -> Iterator[Check]:
             "هیچ کارگر streams در کار نیست؛ سندها پذیرفته می‌شوند و در انتظار تصمیم می‌مانند؛ `hub streams` را اجرا کنید",
         )
     for worker in workers:
-        if worker in speaking:
+        if worker in now_speaking:
             yield _speaking(worker)
-        elif not _replaced(worker, speaking):
+        elif not _replaced(worker, now_speaking):
             seconds = worker.seconds_silent
             yield Check(
                 worker.id,
@@ -110,6 +115,6 @@ def _speaking(worker: Worker) -> Check:
     )
 
 
-def _replaced(silent: Worker, speaking: Iterable[Worker]) -> bool:
+def _replaced(silent: Worker, others: Iterable[Worker]) -> bool:
     """Whether another worker of the role was started since: a killed process comes back under another name."""
-    return any(worker.role == silent.role and worker.started_at > silent.seen_at for worker in speaking)
+    return any(worker.role == silent.role and worker.started_at > silent.seen_at for worker in others)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import RenderableType
 
 from hub.api.answers import Check
-from hub.api.vitals import SILENT_SECONDS, judge
+from hub.api.vitals import judge, speaking
 from hub.bus.topics import check_topics
 from hub.runtime import servers
 from hub.runtime.config import Config
@@ -66,8 +66,8 @@ async def _examine(config: Config) -> _Found:
 def _connectors(workers: Iterable[Worker]) -> dict[str, Counter[str]]:
     """How each instance gets on, by name. It works in one process, and the others that could run it count nothing."""
     found: dict[str, Counter[str]] = {}
-    for worker in workers:
-        if worker.role == "connectors" and worker.seconds_silent <= SILENT_SECONDS:
+    for worker in speaking(workers):
+        if worker.role == "connectors":
             for name, counts in by_instance(worker.counters).items():
                 found.setdefault(name, Counter()).update(counts)
     return dict(sorted(found.items()))

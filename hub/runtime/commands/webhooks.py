@@ -4,7 +4,7 @@ import asyncio
 from argparse import Namespace
 from uuid import UUID
 
-from hub.api.vitals import SILENT_SECONDS
+from hub.api.vitals import speaking
 from hub.runtime import servers
 from hub.runtime.config import Config
 from hub.runtime.console import margin, screen, show, table
@@ -50,5 +50,5 @@ def _status(webhook: Webhook) -> str:
 async def _every(config: Config) -> tuple[list[Webhook], dict[UUID, Backlog], bool]:
     """The webhooks, what waits for them, and whether a process is there that sends."""
     async with servers.opened_store(config) as store:
-        speaking = [each.role for each in await progress.workers(store) if each.seconds_silent <= SILENT_SECONDS]
-        return await webhooks.every(store), await webhooks.backlogs(store), "deliver" in speaking
+        is_sent = any(worker.role == "deliver" for worker in speaking(await progress.workers(store)))
+        return await webhooks.every(store), await webhooks.backlogs(store), is_sent
