@@ -183,6 +183,7 @@ const STATES = {
   expired: ["منقضی‌شده", "expired"],
 };
 
+/** Of documents, webhooks and their deliveries. */
 const TONES = {
   held: "wait",
   backordered: "wait",
@@ -194,6 +195,12 @@ const TONES = {
   cancelled: "gone",
   expired: "gone",
   refused: "bad",
+  well: "good",
+  failing: "wait",
+  inactive: "bad",
+  pending: "wait",
+  delivered: "good",
+  given_up: "bad",
 };
 
 const KINDS = {
@@ -363,11 +370,11 @@ function money(rials) {
 }
 
 function badge(state) {
-  return toned(TONES[state], state === "refused" ? say("refused") : called(STATES, state));
+  return toned(state, state === "refused" ? say("refused") : called(STATES, state));
 }
 
-function toned(tone, text) {
-  return element("span", { class: `badge ${tone ?? "gone"}` }, text);
+function toned(state, text) {
+  return element("span", { class: `badge ${TONES[state] ?? "gone"}` }, text);
 }
 
 /** A moment, both calendars in its title. */
@@ -796,9 +803,6 @@ function drawWebhooks() {
   if (focused) $("webhook-list").querySelector(`[data-button="${focused}"]`)?.focus();
 }
 
-const WEBHOOK_TONES = { well: "good", failing: "wait", inactive: "bad" };
-const DELIVERY_TONES = { pending: "wait", delivered: "good", given_up: "bad" };
-
 function webhookItem(webhook) {
   const { id, status, url, source, notice, notice_fa } = webhook;
   const log = deliveries.get(id);
@@ -807,7 +811,7 @@ function webhookItem(webhook) {
   return element(
     "li",
     {},
-    element("p", {}, toned(WEBHOOK_TONES[status], called(WEBHOOKS, status)), " ", bdi(url), " ", small(source)),
+    element("p", {}, toned(status, called(WEBHOOKS, status)), " ", bdi(url), " ", small(source)),
     notice && element("p", { class: "dim" }, sentence(notice_fa, notice)),
     element(
       "div",
@@ -835,7 +839,7 @@ function deliveryItem(webhook, { id, type, status, document_id, created_at, atte
   return element(
     "li",
     {},
-    toned(DELIVERY_TONES[status], called(DELIVERIES, status)),
+    toned(status, called(DELIVERIES, status)),
     element("p", {}, bdi(what), " · ", timeElement(at, `${days(at)[0]} ${clock(at)}`)),
     document_id && documentLink(document_id),
     last ? element("small", {}, say("attempts", { count: number(attempts) }), " · ", bdi(outcome)) : null,
@@ -1100,7 +1104,8 @@ function onKey(event) {
   keyGiven();
 }
 
-function forgetKey() {
+/** Give up the key, if there is one, and ask for another. */
+function changeKey() {
   key = null;
   keepKey();
   $("key").value = "";
@@ -1446,8 +1451,8 @@ function begin() {
   $("rows").addEventListener("click", onRowClick);
   $("rows").addEventListener("keydown", onRowKey);
   $("key-form").addEventListener("submit", onKey);
-  $("use-key").addEventListener("click", forgetKey);
-  $("forget").addEventListener("click", forgetKey);
+  $("use-key").addEventListener("click", changeKey);
+  $("forget").addEventListener("click", changeKey);
   $("actions").addEventListener("submit", (event) => event.preventDefault());
   $("actions").addEventListener("click", ({ target }) => target.dataset.command && act(target.dataset.command));
   $("retry").addEventListener("click", () => wake());
