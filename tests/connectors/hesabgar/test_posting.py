@@ -176,15 +176,19 @@ async def test_while_the_books_are_away_documents_wait_with_the_reason_and_are_t
 
 
 async def waits_since(world: World, identity: UUID) -> bool:
+    """Whether it says since when it waits; the list says then what the document says."""
     document = await world.document(identity)
+    assert document is not None
+    if [why.code for why in document.reasons] != ["posting_waits_since"]:
+        return False
+    assert "UTC" in document.reasons[0].en
     [listed] = [
         each
         for each in await reading.documents(world.around.store, DocumentFilter(state="posting"), 100)
         if each.id == identity
     ]
-    assert document is not None
     assert listed.reasons == document.reasons
-    return [why.code for why in document.reasons] == ["posting_waits_since"] and "UTC" in document.reasons[0].en
+    return True
 
 
 async def nothing_waits(world: World) -> bool:
