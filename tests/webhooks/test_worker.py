@@ -185,19 +185,24 @@ async def test_two_processes_share_it(cluster: Kafka, store: Store, receiver: Re
     assert one.counters()["delivered"] + other.counters()["delivered"] == 100
 
 
-async def test_a_database_that_goes_away_is_waited_for(cluster: Kafka, store: Store, receiver: Receiver) -> None:
+async def test_a_database_that_goes_away_is_waited_for(
+    cluster: Kafka, database: str, store: Store, receiver: Receiver
+) -> None:
     """Connections are cut under it; what was read is queued once there are others."""
     await subscribed(store, receiver.url)
-    async with delivering(cluster, store, lease=timedelta(milliseconds=500)):
+    its_own = Store(database, application="cut")
+    await its_own.open()
+    async with delivering(cluster, its_own, lease=timedelta(milliseconds=500)):
         for number in range(5):
             await published(cluster, store, [event_of("shop", f"{number}", 1)])
             async with store.connection() as connection:
                 await connection.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity "
-                    "where datname = current_database() and pid <> pg_backend_pid()"
+                    "where datname = current_database() and application_name = 'cut'"
                 )
         await until(lambda: len({got.headers["webhook-id"] for got in receiver.got}) == 5)
         await until(lambda: all_done(store))
+    await its_own.close()
 
 
 def test_as_shipped_a_delivery_is_tried_for_about_two_days() -> None:
