@@ -58,7 +58,8 @@ class Hub:
         return f"{self.kafka.prefix}streams"
 
     def settings(self, rules: RuleSettings | None = None, **fields: Any) -> StreamSettings:
-        usual: dict[str, Any] = {"sweep_seconds": 0.1, "report_seconds": 0.1, "session_seconds": 6.0}
+        # A session longer than any stall of a loaded machine: a worker that lost its partitions handles twice.
+        usual: dict[str, Any] = {"sweep_seconds": 0.1, "report_seconds": 0.1, "session_seconds": 30.0}
         return StreamSettings(self.kafka, rules or RuleSettings(), **{**usual, **fields})
 
     @asynccontextmanager
@@ -142,6 +143,15 @@ class Hub:
             return found if len(found) >= count else None
 
         return list(await until(enough))
+
+    @staticmethod
+    async def joined(streams: Streams) -> None:
+        """Wait until a worker has partitions."""
+
+        async def assigned() -> bool:
+            return bool(streams.app.consumer.assignment())
+
+        await until(assigned)
 
     @staticmethod
     async def handled(streams: Streams, *, at_least: int) -> int:

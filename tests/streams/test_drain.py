@@ -70,7 +70,7 @@ async def app(kafka: Kafka, producer: Producer, recorder: Recorder, *, buffer: i
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=0.1,
-        broker_session_timeout=6.0,
+        broker_session_timeout=30.0,
         broker_heartbeat_interval=1.0,
         stream_buffer_maxsize=buffer,
         agent_supervisor="mode.supervisors.CrashingSupervisor",
@@ -92,7 +92,7 @@ async def app(kafka: Kafka, producer: Producer, recorder: Recorder, *, buffer: i
         assert isinstance(made.consumer, DrainingConsumer)
         yield made
     finally:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await made.stop()
 
 
@@ -138,7 +138,8 @@ async def test_a_member_that_joins_and_leaves_loses_nothing(kafka_settings: Kafk
     await producer.publish(records(0, RECORDS))
     async with app(kafka_settings, producer, first):
         await until(lambda: len(first.values) > 100)
-        async with app(kafka_settings, producer, second):
+        async with app(kafka_settings, producer, second) as joining:
+            await until(joining.consumer.assignment)
             await producer.publish(records(RECORDS, 2 * RECORDS))
             await until(lambda: second.values)
             await producer.publish(records(2 * RECORDS, 3 * RECORDS))

@@ -18,7 +18,10 @@ from tests.store.company import command, disagreements, dump, submit
 from tests.streams.hub import Hub
 
 
-async def test_each_waits_for_the_document_it_names_whichever_partition_is_read_first(hub: Hub) -> None:
+async def test_each_waits_for_the_document_it_names_whichever_partition_is_read_first(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(originals, "PATIENCE_SECONDS", 60.0)
     orders = [submit(f"O{n}", Kind.SALES_ORDER) for n in range(20)]
     invoices = [submit(f"I{n}", original=f"O{n}") for n in range(20)]
     returns = [submit(f"R{n}", Kind.SALES_RETURN, original=f"I{n}", original_date=None) for n in range(20)]

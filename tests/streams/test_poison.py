@@ -124,6 +124,7 @@ async def test_a_burst_of_400_among_good_ones(hub: Hub) -> None:
             [Outgoing(topics.COMMANDS, b"k", f"poison {number}.{nth}".encode(), partition=nth) for nth in range(4)]
         )
     async with hub.worker() as streams:
+        await hub.handled(streams, at_least=500)
         await hub.decided(good)
         letters = await hub.dead(400)
         assert streams.counters()["decide_dead"] == 400

@@ -136,7 +136,7 @@ async def test_a_database_that_is_away_is_waited_for_and_nothing_overtakes(hub: 
     admin = hub.dsn.rsplit("/", 1)[0] + "/postgres"
     async with hub.worker(batch_size=10) as streams:
         await hub.send(sent[0])
-        await hub.decided(sent[:1])
+        await hub.handled(streams, at_least=1)
         await execute(admin, f"alter database {name} allow_connections false")
         await execute(admin, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
         await hub.send(*sent[1:])
@@ -246,8 +246,9 @@ async def test_a_defect_ends_the_process_and_what_it_held_is_handled_again(
         if record.key == str(sent[7].document_id).encode()
     )
     assert committed[place[0]] <= place[1]
-    async with hub.worker():
+    async with hub.worker() as streams:
         await hub.decided(sent)
+        await hub.handled(streams, at_least=sum(ends.values()) - sum(committed.values()))
     assert await hub.committed(topics.COMMANDS) == ends
     assert await value(hub.store, "select count(*) from decisions") == 20
 
@@ -258,10 +259,11 @@ async def test_a_defect_ends_the_process_and_what_it_held_is_handled_again(
 async def test_a_second_worker_joins_and_leaves_and_nothing_is_lost(hub: Hub) -> None:
     sent = lives(600)
     halves = len(sent) // 3
-    async with hub.worker(batch_size=50) as first:
+    async with hub.worker(batch_size=50, session_seconds=6.0) as first:
         await hub.send(*sent[:halves])
         await hub.handled(first, at_least=1)
-        async with hub.worker(batch_size=50) as second:
+        async with hub.worker(batch_size=50, session_seconds=6.0) as second:
+            await hub.joined(second)
             await hub.send(*sent[halves : 2 * halves])
             await hub.handled(second, at_least=1)
             await hub.send(*sent[2 * halves :])
