@@ -419,7 +419,7 @@ async def test_a_preview_waits_for_no_lock(company: Store) -> None:
     needs = rules.needs([command(Cancel, "A")])
     async with company.connection() as connection, connection.transaction():
         held = await deciding.read(connection, needs, company.products)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             looked = await read(company, rules.needs([command(Cancel, "A")]), lock=False)
     assert looked == held
 
@@ -459,7 +459,7 @@ async def test_whoever_waited_for_a_document_finds_it_as_it_was_left(company: St
 
 async def someone_waits(store: Store) -> None:
     """Return when a connection of this database waits for a lock."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await value(
             store,
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",

@@ -21,7 +21,7 @@ async def everything(store: Store, kind: str, place: str = "", limit: int = 2) -
     """All that is told from a place on, once no transaction is open any more: the server has its own, now and then."""
     async with store.connection() as connection:
         mine = await connection.fetchval("select pg_current_xact_id()::text")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(
                 "select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8", mine
             ):

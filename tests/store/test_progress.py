@@ -4,6 +4,9 @@ from hub.store import progress
 from hub.store.pool import Store
 from tests.store.company import execute, value
 
+A_STALL = 60
+"""Seconds that may pass between two statements on a loaded machine."""
+
 
 async def report(store: Store, handled: int, lag: int = 0, stuck: float = 0) -> None:
     counters = {"handled": handled, "dead": 0}
@@ -24,14 +27,14 @@ async def test_a_process_is_as_it_last_said(store: Store) -> None:
     (worker,) = await progress.workers(store)
     assert (worker.id, worker.role, worker.lag) == ("streams-1", "streams", 7)
     assert worker.counters == {"handled": 5, "dead": 0}
-    assert (worker.seconds_silent, worker.seconds_stuck) == (0, 0)
+    assert worker.seconds_silent == worker.seconds_stuck < A_STALL
 
 
 async def test_a_process_says_for_how_long_it_is_stuck_and_when_it_no_longer_is(store: Store) -> None:
     for stuck in (0, 600, 0.4):
         await report(store, 5, lag=7, stuck=stuck)
         (worker,) = await progress.workers(store)
-        assert worker.seconds_silent == 0
+        assert worker.seconds_silent < A_STALL
         assert (worker.seconds_stuck >= 600) is (stuck == 600)
 
 

@@ -181,7 +181,8 @@ async def test_a_snapshot_is_what_a_decision_would_read_and_locks_nothing(compan
     assert snapshot.accounts["ALI"].held == 1_100_000
     assert {key.product for key in snapshot.stock} == {"RAM"}
     async with company.connection() as connection:
-        assert await connection.fetchval("select count(*) from pg_locks where mode = 'RowShareLock'") == 0
+        here = "database = (select oid from pg_database where datname = current_database())"
+        assert await connection.fetchval(f"select count(*) from pg_locks where mode = 'RowShareLock' and {here}") == 0
 
 
 async def test_names_are_found_by_code_in_the_tables_that_have_them(company: Store) -> None:

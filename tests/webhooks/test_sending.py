@@ -15,6 +15,7 @@ from hub.store import webhooks
 from hub.store.pool import Store
 from schemas import codec
 from tests.conftest import free_port
+from tests.store.company import execute
 from tests.webhooks.world import (
     SECRET,
     Got,
@@ -139,16 +140,12 @@ async def test_one_that_cannot_be_reached_is_left_in_peace_and_then_set_inactive
 ) -> None:
     webhook = await subscribed(store, f"http://127.0.0.1:{free_port()}/")
     await happened(store, *(event_of("shop", f"{number}", 1) for number in range(30)))
-
-    async def inactive() -> bool:
-        found = await webhooks.get(store, webhook.id)
-        return found is not None and not found.active
-
     with caplog.at_level(logging.WARNING):
         async with sending(store, at_once_each=1) as sender:
-            await until(inactive)
+            await until(lambda: sender.counts["disabled"])
     found = await webhooks.get(store, webhook.id)
     assert found is not None
+    assert not found.active
     assert found.disabled_for == "failing"
     assert found.failing_since is not None
     assert sender.counts["given_up"] >= 1
@@ -161,7 +158,17 @@ async def test_one_that_cannot_be_reached_is_left_in_peace_and_then_set_inactive
 
 async def test_one_event_given_up_leaves_a_webhook_that_works_active(store: Store, receiver: Receiver) -> None:
     webhook = await subscribed(store, receiver.url)
-    receiver.answer = lambda got: web.Response(status=500 if got.step == ("A", 1) else 200)
+
+    async def got_through() -> bool:
+        return (await statuses(store, webhook.id))[2] == "delivered"
+
+    async def answer(got: Got) -> web.Response:
+        if got.step != ("A", 1):
+            return web.Response()
+        await until(got_through)
+        return web.Response(status=500)
+
+    receiver.answer = answer
     await happened(store, event_of("shop", "A", 1), event_of("shop", "A", 2), event_of("shop", "B", 1))
     async with sending(store):
         await until(lambda: all_done(store))
@@ -303,8 +310,9 @@ async def test_what_a_sender_that_died_had_claimed_is_sent_by_another_after_its_
 ) -> None:
     webhook = await subscribed(store, receiver.url)
     await happened(store, event_of("shop", "A", 1), event_of("shop", "A", 2))
-    [dead] = await webhooks.claim(store, lease=timedelta(milliseconds=300), each=8, room=8)
-    assert await webhooks.claim(store, lease=timedelta(minutes=1), each=8, room=8) == []
+    [dead] = await webhooks.claim(store, lease=timedelta(hours=1), each=8, room=8)
+    assert await webhooks.claim(store, lease=timedelta(hours=1), each=8, room=8) == []
+    await execute(store, "update webhook_deliveries set due_at = now() where id = $1", dead.id)  # an hour passes
     async with sending(store):
         await until(lambda: all_done(store))
     assert [got.event["step"] for got in receiver.got] == [1, 2]

@@ -42,8 +42,10 @@ from tests.webhooks.world import (
 
 
 @asynccontextmanager
-async def process(cluster: Kafka, database: str, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``hub deliver``, killed on leaving."""
+async def process(
+    cluster: Kafka, database: str, log: Path, *, answer_within: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``hub deliver``, killed on leaving; its lease follows from its timeout."""
     servers = {
         "PEYVAND_KAFKA_BOOTSTRAP": cluster.bootstrap,
         "PEYVAND_KAFKA_REPLICATION": "1",
@@ -51,7 +53,7 @@ async def process(cluster: Kafka, database: str, log: Path) -> AsyncIterator[asy
         "PEYVAND_COMPANY_PREFIX": cluster.prefix,
         "PEYVAND_POSTGRES_DSN": database,
         "PEYVAND_WEBHOOKS_TRUSTED_HOSTS": "127.0.0.1",
-        "PEYVAND_WEBHOOKS_TIMEOUT": "1s",
+        "PEYVAND_WEBHOOKS_TIMEOUT": answer_within,
     }
     with log.open("ab") as errors:
         program = await asyncio.create_subprocess_exec(
@@ -104,12 +106,11 @@ async def test_events_of_kafka_reach_the_receiver(cluster: Kafka, store: Store, 
     other = event_of("other", "A", 1)
     async with delivering(cluster, store) as worker:
         await published(cluster, store, [*events, other])
-        await until(lambda: len(receiver.got) >= 60)
+        await until(lambda: worker.counters()["events"] >= 61)
         await until(lambda: all_done(store))
     assert sorted(got.body for got in receiver.got) == sorted(map(codec.encode, events))
     for name in range(20):
         assert [got.event["step"] for got in receiver.got if got.event["source_id"] == f"{name}"] == [1, 2, 3]
-    assert worker.counters()["events"] == 61
     assert worker.counters()["delivered"] == 60
 
 
@@ -151,21 +152,22 @@ async def test_a_process_killed_at_work_loses_nothing_and_keeps_the_order(
 ) -> None:
     await subscribed(store, receiver.url)
     events = [event_of("shop", f"{name}", step) for step in (1, 2, 3) for name in range(60)]
-    enough = asyncio.Event()
+    enough, killed = asyncio.Event(), asyncio.Event()
 
     async def answer(_: Got) -> web.Response:
         if len(receiver.got) > 40:
-            enough.set()  # those that come now are under way when it is killed
-            await asyncio.sleep(0.05)
+            enough.set()
+            await killed.wait()  # those that come now are under way when it is killed
         return web.Response()
 
     receiver.answer = answer
     log = tmp_path / "deliver.log"
-    async with process(cluster, database, log):
+    async with process(cluster, database, log, answer_within="1s"):
         await published(cluster, store, events)
         await asyncio.wait_for(enough.wait(), SECONDS)
+    killed.set()
     assert not await all_done(store)
-    async with process(cluster, database, log):
+    async with process(cluster, database, log, answer_within="60s"):
         await until(lambda: len({got.headers["webhook-id"] for got in receiver.got}) == len(events))
         await until(lambda: all_done(store))
     for name in range(60):

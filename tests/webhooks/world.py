@@ -25,7 +25,8 @@ from schemas.dates import utc_now
 from schemas.events import DocumentEvent
 from schemas.secret import Secret
 
-SECONDS = 60.0
+SECONDS = 120.0
+"""Longer than anything here takes, however loaded the machine is."""
 HERE = ("127.0.0.1", "localhost")
 SOON = tuple(timedelta(milliseconds=ms) for ms in (5, 5, 5, 5, 5))
 SECRET = secret_of(b"a key of twenty-four byte")
@@ -168,7 +169,15 @@ async def subscribed(store: Store, url: str, source: str = "shop", **fields: Any
 
 
 def settings(**fields: Any) -> WebhookSettings:
-    return WebhookSettings(**{"trusted_hosts": HERE, "retries": SOON, "poll": timedelta(milliseconds=10), **fields})
+    """Nothing is sent again or by another for a receiver or sender that is slow."""
+    usual: dict[str, Any] = {
+        "trusted_hosts": HERE,
+        "retries": SOON,
+        "timeout": timedelta(seconds=2 * SECONDS),
+        "lease": timedelta(seconds=2 * SECONDS),
+        "poll": timedelta(milliseconds=10),
+    }
+    return WebhookSettings(**{**usual, **fields})
 
 
 @asynccontextmanager
