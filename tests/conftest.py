@@ -16,12 +16,14 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import settings
 
 from hub.bus.admin import wait_until_ready
 from hub.runtime.embedded.kafka import EmbeddedKafka
 from hub.runtime.embedded.ports import free_port
 from hub.runtime.embedded.postgres import EmbeddedPostgres
 from hub.store.migrate import migrate
+from tests.properties import PROPERTY
 
 __all__ = ["JARS", "KafkaServer", "PostgresServer", "dsn_of", "execute", "free_port"]
 
@@ -45,7 +47,9 @@ class PostgresServer:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed of this run's random choices, unless --hypothesis-seed names it."""
+    """Draw the seed of this run's random choices, unless --hypothesis-seed names it; let all properties run alike."""
+    settings.register_profile("peyvand", PROPERTY)
+    settings.load_profile("peyvand")
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = secrets.randbits(32)
         from hypothesis import core
