@@ -449,30 +449,40 @@ class Outage:
     longest_pause: float = 30.0
     reason: str | None = field(default=None, init=False)
     """Why it is away, as it was first told; None while it is there."""
+    _turns: int = field(default=0, init=False, repr=False)
+    """How often it went or came back."""
 
     def down(self, error: Exception) -> None:
         """It is away; says so unless it was known."""
         if self.reason is None:
             self.logger.error("%s is away: %s", self.of, error)
             self.reason = str(error)
+            self._turns += 1
 
     def up(self) -> None:
         """It is there; says so if it was away."""
         if self.reason is not None:
             self.logger.info("%s is back", self.of)
+            self._turns += 1
         self.reason = None
 
     async def waited_out(self, action: Callable[[], Awaitable[_T]]) -> _T:
         """The action's result, however often it has to be tried: on Retryable again after a pause that doubles, from
-        ``first_pause`` to ``longest_pause`` seconds. Any other error is raised."""
+        ``first_pause`` to ``longest_pause`` seconds. Any other error is raised.
+
+        Where several wait at once, an attempt that began before it went or came back tells nothing of how it is now.
+        """
         pause = self.first_pause
         while True:
+            begun = self._turns
             try:
                 result = await action()
             except Retryable as error:
-                self.down(error)
+                if begun == self._turns:
+                    self.down(error)
             else:
-                self.up()
+                if begun == self._turns:
+                    self.up()
                 return result
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.longest_pause)

@@ -80,6 +80,36 @@ async def test_an_outage_is_logged_once_down_and_once_up(caplog: pytest.LogCaptu
     assert caplog.messages == ["Kafka is away: gone", "Kafka is back"] * 2
 
 
+async def test_an_attempt_begun_before_the_outage_or_its_end_is_no_news_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Several use the same server: one is refused at once while another's answer is still on its way."""
+    outage = Outage("Kafka", logging.getLogger("connectors.test"), first_pause=0, longest_pause=0)
+    answers: asyncio.Queue[Retryable | None] = asyncio.Queue()
+
+    async def slow() -> None:
+        if (answer := await answers.get()) is not None:
+            raise answer
+
+    async def refused() -> None:
+        raise Retryable("gone")
+
+    with caplog.at_level(logging.INFO, "connectors.test"):
+        first, second = (asyncio.create_task(outage.waited_out(slow)) for _ in range(2))
+        await asyncio.sleep(0)
+        one_refused = asyncio.create_task(outage.waited_out(refused))
+        await asyncio.sleep(0)
+        assert caplog.messages == ["Kafka is away: gone"]
+        answers.put_nowait(None)
+        await first
+        assert outage.reason == "gone"
+        outage.up()
+        one_refused.cancel()
+        answers.put_nowait(Retryable("gone"))
+        answers.put_nowait(None)
+        await second
+    assert caplog.messages == ["Kafka is away: gone", "Kafka is back"]
+    assert outage.reason is None
+
+
 async def test_only_what_passes_is_waited_out() -> None:
     async def action() -> None:
         raise Rejected("never")
