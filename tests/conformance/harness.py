@@ -119,9 +119,9 @@ Wanted = Callable[[msgspec.Struct], bool]
 class World(ABC):
     """The outside world of one instance, while it is entered: a simulator on a port of its own, a folder.
 
-    ``spec`` connects to it, impatiently (polls of milliseconds, timeouts of a second or two); it may be another while
-    there is a fault. ``wrong`` is the same with wrong credentials, None only where :attr:`Part.LOGIN` is declared
-    absent. ``knows`` is what the hub knows already.
+    ``spec`` connects to it: it polls every few milliseconds, and waits for answers longer than a loaded machine may
+    stand still; under :attr:`Fault.SILENT` it is another, of a short timeout. ``wrong`` is the same with wrong
+    credentials, None only where :attr:`Part.LOGIN` is declared absent. ``knows`` is what the hub knows already.
     """
 
     spec: ConnectorSpec

@@ -143,7 +143,7 @@ class Stage:
     surroundings: Surroundings
     directory: Path
     elsewhere: Mapping[str, Any]
-    patience: float = 30.0
+    patience: float = 60.0
     stop_seconds: float = STOP_SECONDS
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 

@@ -28,7 +28,8 @@ class Till(World):
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.spec = Spec(port=desk.port, token=Secret(TOKEN), poll=dt.timedelta(milliseconds=5))
+        poll, timeout = dt.timedelta(milliseconds=5), dt.timedelta(seconds=30)
+        self.spec = Spec(port=desk.port, token=Secret(TOKEN), poll=poll, timeout=timeout)
         self.wrong = msgspec.structs.replace(self.spec, token=Secret("another-token"))
 
     async def produce(self) -> Wanted:

@@ -57,8 +57,8 @@ class Books(World):
 
     def __init__(self, sim: HesabgarSimulator) -> None:
         self.sim = sim
-        second = dt.timedelta(seconds=1)
-        self.spec = spec_of(sim, timeout=second, login_timeout=second)
+        patience = dt.timedelta(seconds=30)
+        self.spec = spec_of(sim, timeout=patience, login_timeout=patience)
         self.wrong = msgspec.structs.replace(self.spec, password=Secret("wrong-1405"))
         self._quantities = itertools.count(1_001)
 
@@ -75,6 +75,10 @@ class Books(World):
 
     @asynccontextmanager
     async def fault(self, fault: Fault) -> AsyncIterator[None]:
+        patient = self.spec
+        if fault is Fault.SILENT:
+            second = dt.timedelta(seconds=1)
+            self.spec = msgspec.structs.replace(patient, timeout=second, login_timeout=second)
         if fault is Fault.UNAUTHORISED:
             self.sim.set_password("another-1405")
             yield
@@ -91,6 +95,7 @@ class Books(World):
             self.sim.fault(kind, on=question, times=ALWAYS, number=number, message="so it is to be")
             yield
             self.sim.clear_faults()
+        self.spec = patient
 
     async def away(self) -> None:
         await asyncio.to_thread(self.sim.away)

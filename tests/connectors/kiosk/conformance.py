@@ -36,7 +36,7 @@ class Lobby(World):
             account="212010001",
             warehouse="01",
             poll=dt.timedelta(milliseconds=20),
-            timeout=dt.timedelta(seconds=1),
+            timeout=dt.timedelta(seconds=30),
         )
         self.wrong = msgspec.structs.replace(self.spec, key=Secret("another-key"))
 
@@ -49,9 +49,13 @@ class Lobby(World):
 
     @asynccontextmanager
     async def fault(self, fault: Fault) -> AsyncIterator[None]:
+        patient = self.spec
+        if fault is Fault.SILENT:
+            self.spec = msgspec.structs.replace(patient, timeout=dt.timedelta(milliseconds=200))
         self.kiosk.fault = self.ERRORS.get(fault, f"ERROR {fault} so it is to be")
         yield
         self.kiosk.fault = ""
+        self.spec = patient
 
     async def away(self) -> None:
         await self.kiosk.stop()

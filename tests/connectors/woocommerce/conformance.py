@@ -31,10 +31,12 @@ HOOK_SECRET = "shops-hook-secret"
 SKU = "10000800103"
 SHIPPING, FEE = "900001", "900002"
 SOURCE, ACTOR = "shop", "woocommerce.shop"
+SOON = dt.timedelta(milliseconds=200)
+"""How long an answer is waited for that doesn't come."""
 
 
 def spec_of(shop: WooCommerceSimulator, **changes: Any) -> Spec:
-    """The connection to a simulated shop, impatient."""
+    """The connection to a simulated shop: it looks often, and waits as long as a slow machine takes to answer."""
     moment = dt.timedelta(milliseconds=20)
     settings: dict[str, Any] = {
         "url": shop.url,
@@ -47,7 +49,6 @@ def spec_of(shop: WooCommerceSimulator, **changes: Any) -> Spec:
         "webhook_secret": Secret(HOOK_SECRET),
         "poll": moment,
         "look": moment,
-        "timeout": dt.timedelta(seconds=1),
     }
     return Spec(**(settings | changes))
 
@@ -94,6 +95,9 @@ class Shop(World):
 
     @asynccontextmanager
     async def fault(self, fault: Fault) -> AsyncIterator[None]:
+        patient = self.spec
+        if fault is Fault.SILENT:
+            self.spec = msgspec.structs.replace(patient, timeout=SOON)
         ailment = {
             Fault.SILENT: Ailment(FaultKind.SLOW, times=None, seconds=60),
             Fault.GARBAGE: Ailment(FaultKind.GARBAGE, times=None),
@@ -103,6 +107,7 @@ class Shop(World):
         self.shop.faults.append(ailment)
         yield
         self.shop.faults.clear()
+        self.spec = patient
 
     async def away(self) -> None:
         await self.shop.stop()
