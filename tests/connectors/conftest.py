@@ -21,7 +21,7 @@ from schemas.master import Master
 from schemas.topics import Topic
 from tests.conftest import KafkaServer
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _T = TypeVar("_T")
 
