@@ -41,7 +41,7 @@ from schemas.deadletters import DeadLetter
 from schemas.documents import Document
 from schemas.events import DocumentEvent
 from schemas.exchange import Endpoint, Request, Response
-from schemas.master import Account, Master, Product
+from schemas.master import Account, ListEntry, Master, Product
 from schemas.pushes import Push
 from schemas.secret import Secret
 from schemas.visits import Visit
@@ -226,7 +226,7 @@ class Credit(msgspec.Struct, frozen=True):
     balance: int
 
 
-_Row = TypeVar("_Row", Account, Product, Sellable, Credit)
+_Row = TypeVar("_Row", Account, Product, Sellable, Credit, ListEntry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import msgspec
 from schemas import text
 from schemas.dates import TEHRAN, parse_date
 from schemas.documents import DocumentRequest, Kind, LineRequest, Method, Payment
-from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+from schemas.master import Account, CodeList, Finance, ListEntry, Master, Product, Stock, Warehouse
 from schemas.reasons import Reason, reason
 
 MASTER_KINDS: dict[str, type[Master]] = {
@@ -26,6 +26,7 @@ MASTER_KINDS: dict[str, type[Master]] = {
     "warehouses": Warehouse,
     "stock": Stock,
     "finance": Finance,
+    "lists": ListEntry,
 }
 """The kinds of master data by the name outsiders use: the topic's, without ``master.``."""
 
@@ -48,7 +49,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _BOM = b"\xef\xbb\xbf"
 
-_MasterT = TypeVar("_MasterT", bound=Account | Product | Warehouse | Stock | Finance)
+_MasterT = TypeVar("_MasterT", bound=Account | Product | Warehouse | Stock | Finance | ListEntry)
 
 
 class InvalidRequest(ValueError):
@@ -302,8 +303,8 @@ def _master_code(field: str, value: object) -> str:
     return written
 
 
-def _master_attribute(value: object) -> str:
-    return _master_code("attribute", value) if value != "" else ""
+def _master_code_or_none(field: str, value: object) -> str:
+    return _master_code(field, value) if value != "" else ""
 
 
 def _master_text(value: object) -> str:
@@ -452,7 +453,7 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         warehouse=partial(_master_code, "warehouse"),
         on_hand=_on_hand,
         as_of=_moment,
-        attribute=_master_attribute,
+        attribute=partial(_master_code_or_none, "attribute"),
     ),
     Finance: _Shape.of(
         Finance,
@@ -463,5 +464,14 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         balance=_master_amount,
         uncleared_cheques=_master_amount,
         returned_cheques=_master_amount,
+    ),
+    ListEntry: _Shape.of(
+        ListEntry,
+        list=partial(_choice, CodeList),
+        code=partial(_master_code, "code"),
+        name=_master_text,
+        product=partial(_master_code_or_none, "product"),
+        parent=_master_text,
+        active=_flag,
     ),
 }

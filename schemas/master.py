@@ -1,6 +1,7 @@
 """Master data, as it comes from the books (or from files), keyed by code on the compacted ``master.*`` topics."""
 
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
@@ -16,6 +17,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     active: bool = True
     phones: tuple[str, ...] = ()
     city: str | None = None
+    """Its name."""
     cost_centre: str | None = None
     group: str | None = None
     emails: tuple[str, ...] = ()
@@ -74,4 +76,29 @@ class Finance(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """Shown to people; no part of the credit sum (golden figure 2)."""
 
 
-Master = Account | Product | Warehouse | Stock | Finance
+class CodeList(StrEnum):
+    """What the codes of a list stand for."""
+
+    ATTRIBUTE = "attribute"
+    PRODUCT_GROUP = "product_group"
+    ACCOUNT_GROUP = "account_group"
+    DETAIL_GROUP = "detail_group"
+    LEDGER = "ledger"
+    CITY = "city"
+    COST_CENTRE = "cost_centre"
+
+
+class ListEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a code that other records carry is called, in one of the lists the books keep."""
+
+    list: CodeList
+    code: str
+    name: str
+    product: str = ""
+    """The product an attribute is of; empty where any product may come in it."""
+    parent: str | None = None
+    """The code of the group above; of a city, its province."""
+    active: bool = True
+
+
+Master = Account | Product | Warehouse | Stock | Finance | ListEntry

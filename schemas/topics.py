@@ -69,6 +69,9 @@ PRODUCTS = Topic("master.products", "product code", master.Product, "Goods and s
 WAREHOUSES = Topic("master.warehouses", "warehouse code", master.Warehouse, "Warehouses")
 STOCK = Topic("master.stock", "product|warehouse|attribute", master.Stock, "On hand in the books")
 FINANCE = Topic("master.finance", "account code", master.Finance, "Customers' standing in the books")
+LISTS = Topic(
+    "master.lists", "list|code|product", master.ListEntry, "What the codes of attributes, groups, cities … mean"
+)
 
 CALL_EVENTS = Topic("calls.events", "linked id", telephony.CallEvent, "Telephony, as it happens", 30)
 CALL_RECORDS = Topic("calls.records", "linked id", telephony.CallRecord, "Finished calls", 30)
@@ -104,6 +107,7 @@ MASTER: dict[type, Topic] = {
     master.Warehouse: WAREHOUSES,
     master.Stock: STOCK,
     master.Finance: FINANCE,
+    master.ListEntry: LISTS,
 }
 
 
@@ -113,12 +117,17 @@ def all_topics() -> Iterator[Topic]:
 
 
 def master_key(record: master.Master) -> bytes:
-    """The key of a master record: its code; stock by product, warehouse and attribute, with a ``|`` in them escaped."""
+    """The key of a master record: its code; where it is several, they are joined by ``|``, which is escaped in them."""
     match record:
         case master.Stock(product, warehouse, _, _, attribute):
-            parts = (part.replace("\\", r"\\").replace("|", r"\|") for part in (product, warehouse, attribute))
-            return "|".join(parts).encode()
+            return _joined(product, warehouse, attribute)
+        case master.ListEntry(of, code, _, product):
+            return _joined(of, code, product)
         case master.Finance(account):
             return account.encode()
         case _:
             return record.code.encode()
+
+
+def _joined(*parts: str) -> bytes:
+    return "|".join(part.replace("\\", r"\\").replace("|", r"\|") for part in parts).encode()

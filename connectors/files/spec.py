@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from connectors.base import ConnectorSpec
 from schemas.commands import Amend, Submit
-from schemas.master import Account, Finance, Product, Stock, Warehouse
+from schemas.master import Account, Finance, ListEntry, Product, Stock, Warehouse
 
 
 class Encoding(StrEnum):
@@ -25,7 +25,7 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
     """Master data and documents from CSV and JSON Lines files in a watched folder."""
 
     emits: ClassVar[frozenset[type[msgspec.Struct]]] = frozenset(
-        {Submit, Amend, Account, Product, Warehouse, Stock, Finance}
+        {Submit, Amend, Account, Product, Warehouse, Stock, Finance, ListEntry}
     )
 
     folder: Annotated[

@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas import text
 from schemas.documents import Kind, Method, Payment
+from schemas.master import CodeList
 from schemas.reasons import Reason
 from schemas.visits import VisitOutcome
 
@@ -18,6 +19,7 @@ FILE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "warehouses": ("warehouse", "انبار"),
     "stock": ("stock", "موجودی"),
     "finance": ("finance", "مالی", "اعتبار"),
+    "lists": ("list", "فهرست"),
     "visits": ("visit", "ویزیت"),
 }
 """What a file holds, by how its name begins."""
@@ -97,6 +99,14 @@ HEADINGS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "uncleared_cheques": ("چک های وصول نشده",),
         "returned_cheques": ("چک های برگشتی",),
     },
+    "lists": {
+        "list": ("فهرست", "نوع"),
+        "code": ("کد",),
+        "name": ("نام",),
+        "product": ("کد کالا", "کالا"),
+        "parent": ("بالاتر", "استان"),
+        "active": ("فعال",),
+    },
     "visits": {
         "source_id": ("شماره ویزیت", "شناسه"),
         "account": ("کد حساب", "حساب", "کد مشتری", "مشتری"),
@@ -151,6 +161,16 @@ VALUES: Final[dict[str, dict[str, object]]] = {
         "دریافت": VisitOutcome.RECEIPT,
         "بدون فروش": VisitOutcome.NO_SALE,
         "بسته": VisitOutcome.CLOSED,
+    },
+    "list": {
+        "مشخصه": CodeList.ATTRIBUTE,
+        "گروه کالا": CodeList.PRODUCT_GROUP,
+        "گروه حساب": CodeList.ACCOUNT_GROUP,
+        "گروه تفصیلی": CodeList.DETAIL_GROUP,
+        "معین": CodeList.LEDGER,
+        "حساب معین": CodeList.LEDGER,
+        "شهر": CodeList.CITY,
+        "مرکز هزینه": CodeList.COST_CENTRE,
     },
     "vat_exempt": _FLAGS,
     "active": _FLAGS,

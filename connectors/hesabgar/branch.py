@@ -21,6 +21,7 @@ from connectors.hesabgar import entered, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.importing import letter
+from connectors.hesabgar.newcomers import batch_of
 from connectors.hesabgar.spec import Spec
 from schemas import codec
 from schemas.commands import Amend, Submit
@@ -260,10 +261,7 @@ class MasterOut:
             await self._gate.opened(self._branch)
         revision = self._revision()
         for record in last.values():
-            if isinstance(record, Account):
-                batch = mapper.send_account(record, self._spec, revision)
-            else:
-                batch = mapper.send_product(record, revision)
+            batch = await self._branch.waited_out(partial(batch_of, record, self._spec, self._client, revision))
             await _put(self._client, self._branch, batch, self._context, record.code)
         await reader.ack(records)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+from schemas.master import Account, CodeList, Finance, ListEntry, Master, Product, Stock, Warehouse
 
 Row = tuple[Any, ...]
 """A row as pymssql gives it."""
@@ -18,6 +18,7 @@ Row = tuple[Any, ...]
 class View(msgspec.Struct, frozen=True, dict=True):
     """A view master data are read from: ``fields`` maps its columns to the record's fields.
 
+    ``list``: which list its rows are entries of; with ``{}`` in it, filled by the row's own word.
     ``counted``: what the hub holds against it is given up when it is newer than a posting (stock, finance), so it is
     told anew whenever its row changed, and with the books' own time.
     """
@@ -27,6 +28,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
     fields: dict[str, str]
     key: tuple[str, ...]
     counted: bool = False
+    list: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -97,7 +99,18 @@ STOCK: Final = View(
     ("product", "warehouse", "attribute"),
     counted=True,
 )
-VIEWS: Final = (WAREHOUSES, PRODUCTS, ACCOUNTS, FINANCE, STOCK)
+_ENTRY: Final = {"code": "code", "name": "name"}
+CITIES: Final = View("cities", ListEntry, {**_ENTRY, "province": "parent"}, ("code",), list=CodeList.CITY)
+LISTS: Final = (
+    View("attributes", ListEntry, {**_ENTRY, "product": "product"}, ("code", "product"), list=CodeList.ATTRIBUTE),
+    View("groups", ListEntry, {**_ENTRY, "kind": "list", "parent_code": "parent"}, ("code", "kind"), list="{}_group"),
+    View("ledgers", ListEntry, _ENTRY, ("code",), list=CodeList.LEDGER),
+    CITIES,
+    View("cost_centres", ListEntry, {**_ENTRY, "active": "active"}, ("code",), list=CodeList.COST_CENTRE),
+)
+"""What codes are called. Cities' names are told in accounts as well: other systems know cities by name."""
+
+VIEWS: Final = (*LISTS, WAREHOUSES, PRODUCTS, ACCOUNTS, FINANCE, STOCK)
 """In the order they are told: what others refer to first."""
 
 HORIZON: Final = "SELECT row_version, as_of FROM hub.horizon"
@@ -148,6 +161,11 @@ def of_key(view: View) -> str:
         f"WHERE {view.key[0]} = %s"
     )
 
+
+CITY_OF_ACCOUNT: Final = (
+    "SELECT c.code, c.name FROM hub.cities AS c JOIN hub.accounts AS a ON a.city_code = c.code WHERE a.code = %s"
+)
+CITY_NAMES: Final = "SELECT code, name FROM hub.cities"
 
 DOCUMENT: Final = (
     "fiscal_year",

@@ -20,7 +20,7 @@ from schemas.documents import Document, DocumentRequest, Kind, Method
 from schemas.events import DocumentEvent
 from schemas.ids import command_id
 from schemas.intake import InvalidRequest
-from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+from schemas.master import Account, Finance, ListEntry, Master, Product, Stock, Warehouse
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MAX_WORDS = 2_000
@@ -30,8 +30,11 @@ MAX_NOTE = 1_000
 # --- master data
 
 
-def record(view: View, row: Row, as_of: dt.datetime) -> Master:
-    """A view's row as a master record; ``as_of`` is the books' own time. Raises UnknownPayload."""
+def record(view: View, row: Row, as_of: dt.datetime, cities: Mapping[str, str] | None = None) -> Master:
+    """A view's row as a master record; ``as_of`` is the books' own time, ``cities`` the names of cities by code.
+
+    Raises UnknownPayload.
+    """
     values: dict[str, object] = {
         field: _plain(value)
         for field, value in zip(view.fields.values(), row, strict=False)
@@ -39,6 +42,10 @@ def record(view: View, row: Row, as_of: dt.datetime) -> Master:
     }
     if isinstance(values.get("phones"), str):
         values["phones"] = [part.strip() for part in str(values["phones"]).split(";") if part.strip()]
+    if view is contract.ACCOUNTS and "city" in values and cities:
+        values["city"] = cities.get(text.code(str(values["city"])), values["city"])
+    if view.list:
+        values["list"] = view.list.format(values.get("list"))
     if view.counted:
         values["as_of"] = as_of
     try:
@@ -88,7 +95,7 @@ def gone(view: View, of: str, last: bytes, as_of: dt.datetime) -> Master:
     if view.record is Finance:
         return Finance(of, as_of)
     before = codec.decode_as(last, view.record)
-    assert isinstance(before, Account | Product | Warehouse)
+    assert isinstance(before, Account | Product | Warehouse | ListEntry)
     return msgspec.structs.replace(before, active=False)
 
 
@@ -238,8 +245,17 @@ def failed(event: DocumentEvent, words: str, number: int, actor: str, now: dt.da
 # --- new accounts and products to the books
 
 
-def send_account(account: Account, spec: Spec, revision: int = 1) -> tuple[str, tuple[Any, ...]]:
-    """The batch that makes an account, or changes what an earlier revision made."""
+def city_code(city: str, rows: Sequence[Row]) -> str | None:
+    """A city's code, by its name or code in the rows (code, name) of the books' list; None if it isn't there."""
+    codes = {text.code(str(code)): str(code) for code, _ in rows}
+    names = {text.normalise(str(name)): str(code) for code, name in rows}
+    return names.get(text.normalise(city)) or codes.get(text.code(city))
+
+
+def send_account(
+    account: Account, spec: Spec, city: str | None = None, revision: int = 1
+) -> tuple[str, tuple[Any, ...]]:
+    """The batch that makes an account, or changes what an earlier revision made; ``city`` is the code of its city."""
     arguments: dict[str, Any] = {
         "external_id": account.code,
         "revision": revision,
@@ -250,7 +266,7 @@ def send_account(account: Account, spec: Spec, revision: int = 1) -> tuple[str, 
         "detail_group": account.detail_group or spec.new_account_group,
         "vat_exempt": int(account.vat_exempt),
         "phones": ";".join(account.phones) or None,
-        "city_code": account.city,
+        "city_code": city,
         "cost_centre": account.cost_centre,
         "active": int(account.active),
     }

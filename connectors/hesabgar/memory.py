@@ -8,7 +8,8 @@ what was told of most: then that is told once more.
 
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -83,6 +84,19 @@ class Memory:
             self._open.executescript(_SCHEMA).close()
         return self._open
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done in it is kept, or nothing: also on a full disk, after which the next one begins cleanly."""
+        connection = self._connection()
+        connection.execute("begin immediate")
+        try:
+            yield connection
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+
     def mark(self) -> Mark | None:
         """What this file is known by; None if it is new."""
         row = self._connection().execute("select identity from file").fetchone()
@@ -91,13 +105,11 @@ class Memory:
     def begin(self, rows: Iterable[tuple[str, str, bytes]]) -> Mark:
         """Forget everything but these (view, key, body), which were told once; what the file is known by now."""
         mark = Mark(uuid.uuid4().hex)
-        connection = self._connection()
-        connection.execute("begin")
-        connection.execute("delete from told")
-        connection.executemany("insert into told (view, key, body, version, run) values (?, ?, ?, -1, 0)", rows)
-        connection.execute("delete from file")
-        connection.execute("insert into file (identity) values (?)", (str(mark),))
-        connection.execute("commit")
+        with self._transaction() as connection:
+            connection.execute("delete from told")
+            connection.executemany("insert into told (view, key, body, version, run) values (?, ?, ?, -1, 0)", rows)
+            connection.execute("delete from file")
+            connection.execute("insert into file (identity) values (?)", (str(mark),))
         return mark
 
     def news(self, view: str, rows: Sequence[Seen], *, by_version: bool) -> News:
@@ -127,22 +139,19 @@ class Memory:
 
     def keep(self, view: str, rows: Iterable[Seen], run: int, mark: Mark) -> None:
         """These were told, or seen again, in this run of comparing everything."""
-        connection = self._connection()
-        connection.execute("begin")
-        connection.execute("update file set identity = ?", (str(mark),))
-        connection.executemany(
-            "insert into told (view, key, body, version, run) values (?, ?, ?, ?, ?) on conflict (view, key) "
-            "do update set body = excluded.body, version = excluded.version, run = excluded.run",
-            [(view, row.key, row.body, row.version, run) for row in rows],
-        )
-        connection.execute("commit")
+        with self._transaction() as connection:
+            connection.execute("update file set identity = ?", (str(mark),))
+            connection.executemany(
+                "insert into told (view, key, body, version, run) values (?, ?, ?, ?, ?) on conflict (view, key) "
+                "do update set body = excluded.body, version = excluded.version, run = excluded.run",
+                [(view, row.key, row.body, row.version, run) for row in rows],
+            )
 
     def saw(self, view: str, keys: Iterable[str], run: int) -> None:
         """These are there, whatever they now are."""
-        connection = self._connection()
-        connection.execute("begin")
-        connection.executemany("update told set run = ? where view = ? and key = ?", [(run, view, key) for key in keys])
-        connection.execute("commit")
+        marks = [(run, view, key) for key in keys]
+        with self._transaction() as connection:
+            connection.executemany("update told set run = ? where view = ? and key = ?", marks)
 
     def vanished(self, view: str, run: int) -> list[Seen]:
         """What was told before and wasn't seen in this run."""
@@ -151,6 +160,10 @@ class Memory:
         )
         return [Seen(key, body.removeprefix(_UNSURE), version) for key, body, version in rows]
 
+    def bodies(self, view: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """What was told last of those of these keys that were told, or was about to be."""
+        return {key: body.removeprefix(_UNSURE) for key, (body, _) in self.known(view, keys).items()}
+
     def has_any(self, view: str) -> bool:
         """Whether anything was told of a view."""
         found = self._connection().execute("select 1 from told where view = ? limit 1", (view,)).fetchone()
@@ -158,11 +171,9 @@ class Memory:
 
     def forget(self, view: str, keys: Iterable[str], mark: Mark) -> None:
         """Their end was told."""
-        connection = self._connection()
-        connection.execute("begin")
-        connection.execute("update file set identity = ?", (str(mark),))
-        connection.executemany("delete from told where view = ? and key = ?", [(view, key) for key in keys])
-        connection.execute("commit")
+        with self._transaction() as connection:
+            connection.execute("update file set identity = ?", (str(mark),))
+            connection.executemany("delete from told where view = ? and key = ?", [(view, key) for key in keys])
 
     def last_run(self) -> int:
         """The number of the latest run."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 from connectors.base import Context, Outage, Rejected
-from connectors.hesabgar import mapper
+from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.reading import Reading
@@ -72,7 +72,7 @@ class Newcomers:
         for code in unsure:
             record = known.get(code)
             if record is not None and not await self._have(record):
-                await self._client.query(*_sent(record, self._spec))
+                await self._client.query(*await batch_of(record, self._spec, self._client))
                 self._context.logger.info("%s was made in the books", code)
             self._there.add((kind, code))
 
@@ -87,9 +87,9 @@ class Newcomers:
             return
         if await self._books.waited_out(lambda: self._have(record)):
             return
-        batch = _sent(record, self._spec)
         await self._gate.opened(self._books)
         try:
+            batch = await self._books.waited_out(lambda: batch_of(record, self._spec, self._client))
             await self._books.waited_out(lambda: self._client.query(*batch))
         except Rejected as refused:
             self._context.logger.error("%s isn't made in the books: %s", record.code, refused)
@@ -97,5 +97,11 @@ class Newcomers:
             self._context.logger.info("%s was made in the books", record.code)
 
 
-def _sent(record: Account | Product, spec: Spec) -> tuple[str, tuple[object, ...]]:
-    return mapper.send_account(record, spec) if isinstance(record, Account) else mapper.send_product(record)
+async def batch_of(
+    record: Account | Product, spec: Spec, client: Client, revision: int = 1
+) -> tuple[str, tuple[object, ...]]:
+    """The batch that makes a record in these books. A city they don't know is left out. Raises ConnectorError."""
+    if isinstance(record, Product):
+        return mapper.send_product(record, revision)
+    city = mapper.city_code(record.city, await client.query(contract.CITY_NAMES)) if record.city else None
+    return mapper.send_account(record, spec, city, revision)

@@ -31,9 +31,10 @@ from connectors.hesabgar.client import Away, Client, Link
 from connectors.hesabgar.contract import Row, View
 from connectors.hesabgar.memory import Mark, Memory, Seen, Told
 from connectors.hesabgar.spec import Spec
+from schemas import codec, text
 from schemas.dates import TEHRAN
 from schemas.deadletters import DeadLetter
-from schemas.master import Account, Master, Product
+from schemas.master import Account, ListEntry, Master, Product
 
 _T = TypeVar("_T")
 
@@ -116,10 +117,13 @@ class Reading:
         night = self._night(began)
         due = await self._cursor("compared") != night or self._restored
         self._restored = False
+        renamed = False
         for view in contract.VIEWS:
             unreadable = self._unreadable[view.name]
+            whole = due or unreadable.reason is not None or (view is contract.ACCOUNTS and renamed)
             try:
-                await self._look_at(view, began, whole=due or unreadable.reason is not None)
+                told = await self._look_at(view, began, whole=whole)
+                renamed |= view is contract.CITIES and told > 0
             except Rejected as error:
                 unreadable.down(error)
             else:
@@ -129,12 +133,12 @@ class Reading:
         if not any(view.reason for view in self._unreadable.values()):
             self.read_at = began
 
-    async def _look_at(self, view: View, now: dt.datetime, *, whole: bool) -> None:
+    async def _look_at(self, view: View, now: dt.datetime, *, whole: bool) -> int:
+        """How many of its rows were told."""
         since = await self._cursor(f"view.{view.name}")
         if whole or since is None or await self._whole_due(view, now):
-            await self.compare(view)
-        else:
-            await self._changes(view, int(since))
+            return (await self.compare(view)).told
+        return await self._changes(view, int(since))
 
     def now(self) -> dt.datetime:
         """The present, by the instance's clock."""
@@ -154,19 +158,20 @@ class Reading:
         self._looked[view.name] = now
         return bool(await self._from_books(lambda link: link.query(contract.any_unversioned(view.name))))
 
-    async def _changes(self, view: View, since: int) -> None:
-        complete = False
+    async def _changes(self, view: View, since: int) -> int:
+        told, complete = 0, False
         while not complete:
             page = await self._from_books(partial(read_page, view, since, self._spec.page_rows))
             if page.next < since:
                 self._context.logger.warning("hub.%s is from before what was read: a backup was restored", view.name)
-                await self.compare(view)
-                return
+                return told + (await self.compare(view)).told
             if page.rows:
-                await self.tell(view, page.rows, page.as_of, run=await self._in_thread(self._memory.last_run))
+                run = await self._in_thread(self._memory.last_run)
+                told += (await self.tell(view, page.rows, page.as_of, run=run))[0]
             if page.next != since:
                 await self._set(f"view.{view.name}", str(page.next))
             since, complete = page.next, page.complete
+        return told
 
     async def _remember(self) -> None:
         """If the memory's file isn't the one that was used last, begin it anew with the rows that were told; also if it
@@ -241,9 +246,11 @@ class Reading:
         Raises ConnectorError, Retryable when a change of this very row doesn't come to an end.
         """
         records = []
+        found = await self._client.query(contract.CITY_OF_ACCOUNT, (code,))
+        cities = {text.code(str(city)): str(name) for city, name in found}
         for view in (contract.ACCOUNTS, contract.FINANCE):
             page = await self._client.call(partial(_read_one, view, code))
-            records += [mapper.record(view, row, page.as_of) for row in page.rows]
+            records += [mapper.record(view, row, page.as_of, cities) for row in page.rows]
         await self._context.publisher.master(records)
         return records
 
@@ -274,10 +281,11 @@ class Reading:
     ) -> tuple[list[Seen], list[Master], list[DeadLetter], list[str]]:
         """The rows that make sense and what is told of them, and the letters and keys of the others."""
         seen, records, letters, others = [], [], [], []
+        cities = self._cities(rows) if view is contract.ACCOUNTS else {}
         for row in rows:
             key = mapper.key(view, row)
             try:
-                item = mapper.record(view, row, as_of)
+                item = mapper.record(view, row, as_of, cities)
             except UnknownPayload as error:
                 letters.append(self._letter(view, row, str(error)))
                 others.append(key)
@@ -285,6 +293,12 @@ class Reading:
             seen.append(Seen(key, mapper.body(item), int(row[-1])))
             records.append(item)
         return seen, records, letters, others
+
+    def _cities(self, accounts: Sequence[Row]) -> dict[str, str]:
+        """The names of the cities of these accounts, by code, as they were told."""
+        at = contract.ACCOUNTS.columns.index("city_code")
+        told = self._memory.bodies(contract.CITIES.name, list({text.code(str(row[at] or "")) for row in accounts}))
+        return {code: codec.decode_as(body, ListEntry).name for code, body in told.items()}
 
     async def _publish(self, records: Sequence[Master]) -> None:
         if records:

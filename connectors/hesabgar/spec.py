@@ -11,7 +11,7 @@ from msgspec import Meta
 from connectors.base import ConnectorSpec
 from schemas.commands import Amend, PostingFailed, PostingStarted, PostingSucceeded, Submit
 from schemas.documents import Kind
-from schemas.master import Account, Finance, Product, Stock, Warehouse
+from schemas.master import Account, Finance, ListEntry, Product, Stock, Warehouse
 from schemas.secret import Secret
 
 Code = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -43,7 +43,19 @@ class Spec(ConnectorSpec, frozen=True, kw_only=True):
 
     libraries: ClassVar[frozenset[str]] = frozenset({"pymssql"})
     emits: ClassVar[frozenset[type[msgspec.Struct]]] = frozenset(
-        {Account, Product, Warehouse, Stock, Finance, Submit, Amend, PostingStarted, PostingSucceeded, PostingFailed}
+        {
+            Account,
+            Product,
+            Warehouse,
+            Stock,
+            Finance,
+            ListEntry,
+            Submit,
+            Amend,
+            PostingStarted,
+            PostingSucceeded,
+            PostingFailed,
+        }
     )
 
     server: Annotated[Name, Meta(description="The database server's name or address.", examples=["192.168.1.10"])]

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from schemas.dates import Moment
 from schemas.documents import Kind, LineRequest, Method, Payment
+from schemas.master import CodeList
 from schemas.reasons import Reason
 from schemas.visits import VisitOutcome
 
@@ -212,6 +213,24 @@ class CreditChanges(_Page, frozen=True, kw_only=True):
     """Credit of the customers of the route."""
 
     items: tuple[PulledCredit, ...]
+
+
+class PulledEntry(_Said, frozen=True, kw_only=True):
+    """What a code in the other items is called; key: ``key``. An attribute with a ``product`` is of this one alone;
+    ``parent``: the group above, or a city's province."""
+
+    key: str
+    list: CodeList
+    code: str
+    name: str
+    product: str = ""
+    parent: str | None = None
+
+
+class ListChanges(_Page, frozen=True, kw_only=True):
+    """What codes are called."""
+
+    items: tuple[PulledEntry, ...]
 
 
 # --- push

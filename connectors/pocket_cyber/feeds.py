@@ -7,7 +7,7 @@ A cursor is good for the limits it was made under; with others, or when the hub 
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,24 +16,31 @@ from connectors.base import Changes, Credit, Lookup, Sellable
 from connectors.pocket_cyber.exchange import (
     CreditChanges,
     CustomerChanges,
+    ListChanges,
     ProductChanges,
     PulledCredit,
     PulledCustomer,
+    PulledEntry,
     PulledProduct,
     PulledStock,
     StockChanges,
     StockRow,
 )
 from connectors.pocket_cyber.limits import Rights
-from schemas.master import Account, Product
+from schemas.master import Account, CodeList, ListEntry, Product
+from schemas.topics import master_key
 
-Page = ProductChanges | CustomerChanges | StockChanges | CreditChanges
+Page = ProductChanges | CustomerChanges | StockChanges | CreditChanges | ListChanges
 
 MAX_ROWS: Final = 1_000
 ROWS: Final = 500
 """Rows read of each stream for a page; a page has at most as many keys as its streams together."""
 
 _MAX_CURSOR = 4_096
+
+
+_SHOWN_LISTS: Final = frozenset({CodeList.ATTRIBUTE, CodeList.PRODUCT_GROUP, CodeList.ACCOUNT_GROUP, CodeList.CITY})
+"""Those whose codes stand in the other feeds' items, and cities, of which routes are made."""
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -49,7 +56,8 @@ class _Told(NamedTuple):
     may_be_gone: Callable[[str], bool]
 
 
-_Present = Callable[[Lookup, Rights, Sequence[str]], Awaitable[_Told]]
+_Present = Callable[[Lookup, Rights, Mapping[str, Any]], Awaitable[_Told]]
+"""Of rows that changed, by their key."""
 
 
 class _Feed(NamedTuple):
@@ -69,8 +77,9 @@ async def page(lookup: Lookup, holder: Rights, feed: str, cursor: str, rows: int
         reset = True
         read = await _changes(lookup, FEEDS[feed], {}, rows)
     streams = FEEDS[feed].streams
-    keys = sorted({streams[kind](row) for kind, changes in read.items() for row in changes.rows})
-    told = await FEEDS[feed].present(lookup, holder, keys)
+    rows_by_key = {streams[kind](row): row for kind, changes in read.items() for row in changes.rows}
+    keys = sorted(rows_by_key)
+    told = await FEEDS[feed].present(lookup, holder, rows_by_key)
     ahead = {kind.__name__: changes.cursor for kind, changes in read.items()}
     return FEEDS[feed].page(
         items=tuple(told.items[key] for key in keys if key in told.items),
@@ -103,7 +112,7 @@ def _everything(_: str) -> bool:
     return True
 
 
-async def _products(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told:
+async def _products(lookup: Lookup, holder: Rights, codes: Collection[str]) -> _Told:
     found = await lookup.products(codes)
     return _Told({code: _product(each) for code, each in found.items() if holder.has_product(each)}, _everything)
 
@@ -124,7 +133,7 @@ def _product(product: Product) -> PulledProduct:
     )
 
 
-async def _on_route(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> dict[str, Account]:
+async def _on_route(lookup: Lookup, holder: Rights, codes: Collection[str]) -> dict[str, Account]:
     wanted = [code for code in codes if _listed(holder)(code)]
     found = await lookup.accounts(wanted) if wanted else {}
     return {code: account for code, account in found.items() if holder.has_account(account)}
@@ -135,7 +144,7 @@ def _listed(holder: Rights) -> Callable[[str], bool]:
     return holder.accounts.__contains__ if holder.route_is_listed else _everything
 
 
-async def _customers(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told:
+async def _customers(lookup: Lookup, holder: Rights, codes: Collection[str]) -> _Told:
     found = await _on_route(lookup, holder, codes)
     return _Told({code: _customer(account) for code, account in found.items()}, _listed(holder))
 
@@ -151,7 +160,7 @@ def _customer(account: Account) -> PulledCustomer:
     )
 
 
-async def _stock(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told:
+async def _stock(lookup: Lookup, holder: Rights, codes: Collection[str]) -> _Told:
     found = await lookup.products(codes)
     sold = [code for code, product in found.items() if product.stocked and holder.has_product(product)]
     rows: dict[str, list[StockRow]] = {code: [] for code in sold}
@@ -160,7 +169,7 @@ async def _stock(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told:
     return _Told({code: PulledStock(product=code, stock=tuple(found)) for code, found in rows.items()}, _everything)
 
 
-async def _credit(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told:
+async def _credit(lookup: Lookup, holder: Rights, codes: Collection[str]) -> _Told:
     found = await _on_route(lookup, holder, codes)
     standing = await lookup.credit(found) if found else {}
     items = {
@@ -168,6 +177,23 @@ async def _credit(lookup: Lookup, holder: Rights, codes: Sequence[str]) -> _Told
         for code, credit in standing.items()
     }
     return _Told(items, _listed(holder))
+
+
+async def _entries(_lookup: Lookup, _holder: Rights, entries: Mapping[str, ListEntry]) -> _Told:
+    return _Told(
+        {key: _entry(key, each) for key, each in entries.items() if each.active and each.list in _SHOWN_LISTS},
+        lambda key: entries[key].list in _SHOWN_LISTS,
+    )
+
+
+def _entry(key: str, entry: ListEntry) -> PulledEntry:
+    return PulledEntry(
+        key=key, list=entry.list, code=entry.code, name=entry.name, product=entry.product, parent=entry.parent
+    )
+
+
+def _entry_key(row: ListEntry) -> str:
+    return master_key(row).decode()
 
 
 def _code(row: Product | Account) -> str:
@@ -179,5 +205,6 @@ FEEDS: Final[Mapping[str, _Feed]] = {
     "customers": _Feed({Account: _code}, _customers, CustomerChanges),
     "stock": _Feed({Sellable: lambda row: row.product, Product: _code}, _stock, StockChanges),
     "credit": _Feed({Credit: lambda row: row.account, Account: _code}, _credit, CreditChanges),
+    "lists": _Feed({ListEntry: _entry_key}, _entries, ListChanges),
 }
 """What can be pulled."""

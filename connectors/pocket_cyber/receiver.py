@@ -31,6 +31,7 @@ from connectors.pocket_cyber.exchange import (
     Enrolled,
     EnrolmentCode,
     EnrolRequest,
+    ListChanges,
     Outcome,
     OutcomePage,
     ProductChanges,
@@ -112,6 +113,7 @@ class Receiver(base.Receiver[Spec]):
         _pulled("customers", "Customers of the route.", CustomerChanges),
         _pulled("stock", "Sellable stock of the holder's warehouses.", StockChanges),
         _pulled("credit", "Credit of the customers of the route.", CreditChanges),
+        _pulled("lists", "What the codes of attributes, groups and cities are called.", ListChanges),
         Endpoint(
             "push",
             "POST",

@@ -11,6 +11,7 @@ from hub.rules.settings import CreditPolicy, StockPolicy
 from schemas.dates import Moment
 from schemas.documents import Document, DocumentLine, Kind, PostingPolicy, Totals
 from schemas.events import DocumentEvent
+from schemas.master import ListEntry
 from schemas.reasons import Reason
 
 ACCEPTED = "accepted"
@@ -130,6 +131,7 @@ class StockItem(msgspec.Struct, frozen=True):
     product_name: str | None
     warehouse: str
     attribute: str
+    attribute_name: str | None
     on_hand: QuantityText
     reserved: QuantityText
     sellable: QuantityText
@@ -142,6 +144,13 @@ class StockPage(msgspec.Struct, frozen=True):
     """Stock by product, warehouse and attribute. ``next`` is the cursor of the page after; null on the last."""
 
     items: tuple[StockItem, ...]
+    next: str | None
+
+
+class ListPage(msgspec.Struct, frozen=True):
+    """Entries by list, code and product. ``next`` is the cursor of the page after; null on the last."""
+
+    items: tuple[ListEntry, ...]
     next: str | None
 
 

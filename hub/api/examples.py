@@ -183,6 +183,7 @@ STOCK: Final[dict[str, Any]] = {
             "product_name": "رم کینگستون مدل ۱",
             "warehouse": "1",
             "attribute": "",
+            "attribute_name": None,
             "on_hand": "17",
             "reserved": "14.16667",
             "sellable": "2.83333",
@@ -190,6 +191,13 @@ STOCK: Final[dict[str, Any]] = {
             "incoming": "0",
             "as_of": "2024-03-10T06:00:00Z",
         }
+    ],
+    "next": None,
+}
+LISTS: Final[dict[str, Any]] = {
+    "items": [
+        {"list": "attribute", "code": "11", "name": "مشکی"},
+        {"list": "attribute", "code": "12", "name": "سفید", "product": "RAM-1"},
     ],
     "next": None,
 }

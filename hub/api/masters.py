@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from hub.api import parameters
-from hub.api.answers import AccountAnswer, Me, StockItem, StockPage
+from hub.api.answers import AccountAnswer, ListPage, Me, StockItem, StockPage
 from hub.api.parameters import Unreadable, cursor_text
 from hub.api.preview import credit_sum
 from hub.api.problems import of_reasons
@@ -33,6 +33,7 @@ def _item(row: StockRow) -> StockItem:
         product_name=row.product_name,
         warehouse=row.warehouse,
         attribute=row.attribute,
+        attribute_name=row.attribute_name,
         on_hand=quantity_text(row.on_hand),
         reserved=quantity_text(row.reserved),
         sellable=quantity_text(row.sellable),
@@ -40,6 +41,15 @@ def _item(row: StockRow) -> StockItem:
         incoming=quantity_text(row.incoming),
         as_of=row.as_of,
     )
+
+
+async def entries(call: Call) -> web.Response:
+    """GET /v1/lists"""
+    limit: int = call.query["limit"]
+    found = await call.hub.stored(reading.entries(call.hub.store, call.query["list"], call.query["cursor"], limit + 1))
+    page = found[:limit]
+    after = cursor_text((page[-1].list, page[-1].code, page[-1].product)) if len(found) > limit else None
+    return json_reply(ListPage(tuple(page), after))
 
 
 async def account(call: Call) -> web.Response:

@@ -12,6 +12,7 @@ from hub.api.answers import (
     DocumentPage,
     Health,
     History,
+    ListPage,
     Me,
     Pending,
     Preview,
@@ -23,6 +24,7 @@ from hub.api.examples import (
     BATCH,
     DECIDED,
     EVENT_STREAM,
+    LISTS,
     NDJSON_BODY,
     NOTE,
     ORDER,
@@ -37,6 +39,7 @@ from hub.api.settings import ApiSettings
 from hub.api.written import AMENDMENT, BATCH_OR_ONE, NOTE_SCHEMA, PREVIEW
 from schemas.commands import Approve, Cancel, Refuse, Release
 from schemas.documents import Document, Kind, State
+from schemas.master import CodeList
 
 _DEFAULTS = ApiSettings()
 _WAIT = intake.wait_parameters(_DEFAULTS.default_wait_seconds, _DEFAULTS.max_wait_seconds)
@@ -274,6 +277,21 @@ ROUTES: Final[tuple[Route, ...]] = (
         parameters=(
             _code("product", "Only this product."),
             _code("warehouse", "Only this warehouse."),
+            LIMIT,
+            cursor_parameter(masters.Cursor),
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/lists",
+        masters.entries,
+        "listEntries",
+        "master data",
+        "What codes are called: attributes, groups, ledgers, cities, cost centres",
+        (Reply(200, "A page of entries.", ListPage, examples={"attributes": LISTS}),),
+        scope="stock:read",
+        parameters=(
+            Parameter("list", choice(CodeList), _words(CodeList), "Only this list."),
             LIMIT,
             cursor_parameter(masters.Cursor),
         ),

@@ -55,7 +55,7 @@ from schemas.deadletters import DeadLetter
 from schemas.documents import Document
 from schemas.events import DocumentEvent
 from schemas.ledger import AccountLedger
-from schemas.master import Account, Master, Product
+from schemas.master import Account, ListEntry, Master, Product
 from schemas.pushes import Push
 from schemas.topics import Topic
 from schemas.visits import Visit
@@ -176,7 +176,13 @@ class StoreRecords:
             return await records.page(self._store, self._instance, bucket, after, limit)
 
 
-_CHANGED: Mapping[type, str] = {Account: "accounts", Product: "products", Sellable: "sellable", Credit: "credit"}
+_CHANGED: Mapping[type, str] = {
+    Account: "accounts",
+    Product: "products",
+    Sellable: "sellable",
+    Credit: "credit",
+    ListEntry: "lists",
+}
 
 
 class StoreLookup:

@@ -16,7 +16,7 @@ from hub.store.pool import Store
 from schemas import codec
 from schemas.documents import Document
 from schemas.ledger import AccountLedger
-from schemas.master import Account, Product
+from schemas.master import Account, CodeList, ListEntry, Product
 
 _PLACE: Final = re.compile(r"([0-9a-f-]{36})/([0-9]+)(/|!)(.*)", re.DOTALL)
 """The epoch, a transaction, how the reader reads, and the key of its last row."""
@@ -28,9 +28,11 @@ _PRODUCT: Final = (
     "code, name, unit, price, vat_exempt, vat_percent, duty_percent, stocked, active, product_group, second_unit, "
     "barcode"
 )
+_ENTRY: Final = "list, code, product, name, parent, active"
 _SELLABLE: Final = "product, warehouse, attribute, greatest(in_books + incoming - reserved, 0)"
 _CREDIT: Final = "code, direct, documentary, balance, uncleared_cheques, held, as_of"
 _CODE_KEY: Final = 'code collate "C"'
+_ENTRY_KEY: Final = 'jsonb_build_array(list, code, product)::text collate "C"'
 _STOCK_KEY: Final = 'jsonb_build_array(product, warehouse, attribute)::text collate "C"'
 
 _SETTLED: Final = "pg_snapshot_xmin(pg_current_snapshot())"
@@ -79,6 +81,11 @@ def _account(row: Any) -> Account:
 
 def _product(row: Any) -> Product:
     return Product(*row[:12])
+
+
+def _entry(row: Any) -> ListEntry:
+    of, code, product, name, parent, active = row[:6]
+    return ListEntry(CodeList(of), code, name, product, parent, active)
 
 
 def _credit(row: Any) -> AccountLedger:
@@ -175,6 +182,7 @@ _KINDS: Final = {
         "stock", _SELLABLE, ("product", "warehouse", "attribute"), _STOCK_KEY, "true", lambda row: SellableRow(*row[:4])
     ),
     "credit": _Kind("accounts", _CREDIT, ("code",), _CODE_KEY, "as_of is not null", _credit),
+    "lists": _Kind("list_entries", _ENTRY, ("list", "code", "product"), _ENTRY_KEY, "true", _entry),
 }
 
 
@@ -191,7 +199,7 @@ class _Place(NamedTuple):
 
 
 async def changes(store: Store, kind: str, place: str, limit: int) -> Changed:
-    """What changed since ``place`` ("" for everything) of ``products``, ``accounts``, ``sellable`` or ``credit``.
+    """What changed since ``place`` ("" for everything) of one of :data:`_KINDS`.
 
     A place is of one count of transactions (``change_epoch``); another's, or one that is no place, begins anew and says
     so.

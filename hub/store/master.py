@@ -13,7 +13,7 @@ from hub.store import locks
 from hub.store.errors import Unacceptable
 from hub.store.pool import Store
 from schemas.ledger import StockKey
-from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+from schemas.master import Account, Finance, ListEntry, Master, Product, Stock, Warehouse
 
 _ACCOUNTS = """
 insert into accounts (code, defined, name, vat_exempt, active, phones, city, cost_centre, account_group, emails,
@@ -40,6 +40,12 @@ on conflict (code) do update set
 _WAREHOUSES = """
 insert into warehouses (code, name, active) values ($1, $2, $3)
 on conflict (code) do update set name = excluded.name, active = excluded.active
+"""
+
+_LISTS = """
+insert into list_entries (list, code, product, name, parent, active) values ($1, $2, $3, $4, $5, $6)
+on conflict (list, code, product) do update set
+    name = excluded.name, parent = excluded.parent, active = excluded.active
 """
 
 _ENSURE_STOCK = """
@@ -103,6 +109,7 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
     accounts: dict[str, tuple[Any, ...]] = {}
     products: dict[str, tuple[Any, ...]] = {}
     warehouses: dict[str, tuple[Any, ...]] = {}
+    entries: dict[tuple[str, str, str], tuple[Any, ...]] = {}
     for record in records:
         _require_sense(record)
         match record:
@@ -126,10 +133,17 @@ async def apply(store: Store, records: Sequence[Master]) -> None:
                 )  # fmt: skip
             case Warehouse():
                 warehouses[record.code] = (record.code, record.name, record.active)
+            case ListEntry():
+                place = (str(record.list), record.code, record.product)
+                entries[place] = (*place, record.name, record.parent, record.active)
     async with store.connection() as connection:
-        for statement, rows in ((_ACCOUNTS, accounts), (_WAREHOUSES, warehouses)):
+        for statement, rows in (
+            (_ACCOUNTS, [accounts[code] for code in sorted(accounts)]),
+            (_WAREHOUSES, [warehouses[code] for code in sorted(warehouses)]),
+            (_LISTS, [entries[key] for key in sorted(entries)]),
+        ):
             if rows:
-                await connection.executemany(statement, [rows[code] for code in sorted(rows)])
+                await connection.executemany(statement, rows)
         if products:
             async with connection.transaction():
                 await connection.executemany(_PRODUCTS, [products[code] for code in sorted(products)])

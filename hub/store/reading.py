@@ -14,6 +14,7 @@ from schemas import codec, waits
 from schemas.documents import Document, State
 from schemas.events import DocumentEvent
 from schemas.ledger import Needs, Snapshot
+from schemas.master import CodeList, ListEntry
 from schemas.waits import Wait
 
 _DOCUMENTS = f"""
@@ -28,8 +29,11 @@ limit {{limit}}
 """
 
 _STOCK = """
-select s.product, p.name as product_name, s.warehouse, s.attribute, s.in_books, s.incoming, s.reserved, s.as_of
+select s.product, p.name as product_name, s.warehouse, s.attribute, coalesce(own.name, every.name) as attribute_name,
+       s.in_books, s.incoming, s.reserved, s.as_of
 from stock s left join products p on p.code = s.product
+left join list_entries own on (own.list, own.code, own.product) = ('attribute', s.attribute, s.product)
+left join list_entries every on (every.list, every.code, every.product) = ('attribute', s.attribute, '')
 where {where}
 order by s.product, s.warehouse, s.attribute
 limit {limit}
@@ -65,6 +69,7 @@ class StockRow(NamedTuple):
     product_name: str | None
     warehouse: str
     attribute: str
+    attribute_name: str | None
     in_books: Decimal
     incoming: Decimal
     reserved: Decimal
@@ -181,6 +186,20 @@ async def stock(store: Store, wanted: StockFilter, limit: int) -> list[StockRow]
     query = _STOCK.format(where=" and ".join(conditions), limit=int(limit))
     async with store.connection() as connection:
         return [StockRow(*row) for row in await connection.fetch(query, *values)]
+
+
+async def entries(store: Store, of: CodeList | None, after: tuple[str, str, str] | None, limit: int) -> list[ListEntry]:
+    """The entries of a list, or of all, by list, code and product, from behind ``after`` on."""
+    async with store.connection() as connection:
+        rows = await connection.fetch(
+            "select list, code, name, product, parent, active from list_entries "
+            "where ($1::text is null or list = $1) and (list, code, product) > ($2, $3, $4) "
+            "order by list, code, product limit $5",
+            of,
+            *(after or ("", "", "")),
+            limit,
+        )
+    return [ListEntry(CodeList(row[0]), *row[1:]) for row in rows]
 
 
 async def snapshot(store: Store, needs: Needs) -> Snapshot:

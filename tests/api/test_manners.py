@@ -85,6 +85,7 @@ SCOPED = [
     ("POST", "/v1/documents", "documents:write"),
     ("POST", "/v1/documents/preview", "documents:read"),
     ("GET", "/v1/stock", "stock:read"),
+    ("GET", "/v1/lists", "stock:read"),
     ("GET", "/v1/accounts/1", "accounts:read"),
     ("GET", "/v1/live", "live:read"),
 ]

@@ -1,16 +1,18 @@
 """What is asked: documents and their stories, lists page by page, stock, accounts, previews."""
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from hub.api.app import Served
 from hub.api.parameters import cursor_text
 from hub.store import master
 from schemas.dates import utc_now
-from schemas.master import Account, Finance
+from schemas.master import Account, CodeList, Finance, ListEntry, Stock
 from tests.api.world import Client, Hub, Shop, open_shop
 
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
@@ -132,6 +134,40 @@ async def test_stock_is_on_hand_reserved_and_sellable(shop: Shop) -> None:
         "incoming": "0",
     }
     assert row["product_name"] == "رم کینگستون"
+
+
+async def test_attributes_are_called_by_name(shop: Shop) -> None:
+    code = f"A{shop.product}"
+    every = ListEntry(CodeList.ATTRIBUTE, code, "قرمز")
+    own = ListEntry(CodeList.ATTRIBUTE, code, "قرمز براق", product=shop.product)
+    city = ListEntry(CodeList.CITY, code, "کرج", parent="البرز")
+    other = f"{shop.product}-2"
+    now = utc_now()
+    await master.apply(
+        shop.hub.store,
+        [
+            every,
+            own,
+            city,
+            *(Stock(product, shop.warehouse, Decimal(1), now, code) for product in (shop.product, other)),
+        ],
+    )
+    stock = (await shop.client.get(f"/v1/stock?warehouse={shop.warehouse}")).body["items"]
+    called = {row["product"]: row["attribute_name"] for row in stock if row["attribute"]}
+    assert called == {shop.product: "قرمز براق", other: "قرمز"}
+    seen: list[ListEntry] = []
+    cursor = ""
+    while True:
+        page = (await shop.client.get(f"/v1/lists?limit=1{cursor}")).body
+        seen += [msgspec.convert(entry, ListEntry) for entry in page["items"]]
+        if not page["next"]:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert [entry for entry in seen if entry.code == code] == [every, own, city]
+    cities = (await shop.client.get("/v1/lists?list=city")).body["items"]
+    assert {entry["list"] for entry in cities} == {"city"}
+    refused = await shop.client.get("/v1/lists?list=colour")
+    assert (refused.status, refused.body["errors"][0]["field"]) == (422, "list")
 
 
 async def test_stock_is_read_page_by_page(shop: Shop) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import codec
 from schemas.documents import DocumentRequest, Kind, LineRequest, Method, Payment
 from schemas.intake import MASTER_KINDS, MAX_PROBLEMS, InvalidRequest, decode_json, master_from, request_from
-from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
+from schemas.master import Account, CodeList, Finance, ListEntry, Master, Product, Stock, Warehouse
 from schemas.topics import MASTER
 
 ORDER: dict[str, object] = {
@@ -252,6 +252,14 @@ MOMENT = dt.datetime(2024, 3, 20, 11, 34, tzinfo=dt.UTC)
             Stock("P1", "W", Decimal("-2.83333"), MOMENT),
         ),
         (
+            {"list": "attribute", "code": "۱", "name": "قرمز", "product": ""},
+            ListEntry(CodeList.ATTRIBUTE, "1", "قرمز"),
+        ),
+        (
+            {"list": "city", "code": "021", "name": "كرج", "parent": "البرز", "active": False},
+            ListEntry(CodeList.CITY, "021", "کرج", parent="البرز", active=False),
+        ),
+        (
             {"account": "212", "as_of": "2024-03-20T11:34:00Z", "direct": "540,000,000,000", "balance": -5},
             Finance("212", MOMENT, direct=540_000_000_000, balance=-5),
         ),
@@ -298,6 +306,8 @@ def test_moments_without_an_offset_are_tehrans(written: object, moment: dt.datet
         (Stock, {"attribute": "x" * 65}, "invalid_code"),
         (Finance, {"balance": Decimal("0.5")}, "not_whole_rials"),
         (Finance, {"iban": "IR"}, "unknown_field"),
+        (ListEntry, {"list": "colour"}, "not_choice"),
+        (ListEntry, {"product": "x" * 65}, "invalid_code"),
     ],
 )
 def test_master_data_is_checked_where_it_comes_in(struct: type, changes: dict[str, object], code: str) -> None:
@@ -306,6 +316,7 @@ def test_master_data_is_checked_where_it_comes_in(struct: type, changes: dict[st
         Product: {"code": "1", "name": "ن"},
         Stock: {"product": "P", "warehouse": "W", "on_hand": 1, "as_of": "1403/01/01"},
         Finance: {"account": "1", "as_of": "1403/01/01"},
+        ListEntry: {"list": "attribute", "code": "1", "name": "ن"},
     }[struct]
     with pytest.raises(InvalidRequest) as refused:
         master_from(struct, record | changes)

@@ -27,6 +27,7 @@ def test_the_topics_are_those_of_the_design() -> None:
         "master.warehouses": None,
         "master.stock": None,
         "master.finance": None,
+        "master.lists": None,
         "calls.events": 30,
         "calls.records": 30,
         "messages.inbound": 30,

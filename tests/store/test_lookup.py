@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from hub.store import lookup, master, migrate
 from hub.store.pool import Store
-from schemas.master import Account, Finance, Product, Stock
+from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock
 from tests.rules.world import START
 from tests.store.company import decide, submit
 
@@ -48,6 +49,18 @@ async def test_accounts_are_found_by_the_last_ten_digits_of_a_phone_and_by_e_mai
     assert await lookup.accounts_of(store, ["+989123456789"], []) == [first, second]
     assert await lookup.accounts_of(store, [], ["someone@example.COM "]) == [first]
     assert await lookup.accounts_of(store, ["", "xyz"], [""]) == []
+
+
+async def test_what_codes_are_called_comes_as_it_changes(store: Store) -> None:
+    red = ListEntry(CodeList.ATTRIBUTE, "1", "قرمز", product="P")
+    entries = [ListEntry(CodeList.CITY, "1", "کرج", parent="البرز"), ListEntry(CodeList.ATTRIBUTE, "1", "سرخ"), red]
+    await master.apply(store, entries)
+    found, place = await everything(store, "lists")
+    assert sorted(found, key=lambda entry: (entry.list, entry.code, entry.product)) == [*entries[1:], entries[0]]
+    gone = msgspec.structs.replace(red, active=False)
+    await master.apply(store, [entries[0], gone])
+    found, place = await everything(store, "lists", place)
+    assert found == [gone]
 
 
 async def test_everything_comes_first_and_then_only_what_changed(store: Store) -> None:

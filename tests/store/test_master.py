@@ -12,7 +12,7 @@ from hub.store.errors import Unacceptable
 from hub.store.pool import Store
 from schemas.commands import Cancel, PostingStarted, PostingSucceeded
 from schemas.documents import Kind, Method
-from schemas.master import Account, Finance, Product, Stock, Warehouse
+from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock, Warehouse
 from tests.rules.world import START, line
 from tests.store.company import (
     BEFORE,
@@ -296,6 +296,7 @@ async def test_a_retired_document_can_still_be_looked_at_and_returned(company: S
         Product("P", "n\x00"),
         Account("A", "n\x00"),
         Warehouse("W", "n\x00"),
+        ListEntry(CodeList.CITY, "1", "n\x00"),
     ],
     ids=repr,
 )
@@ -314,4 +315,4 @@ async def test_stock_below_zero_in_the_books_is_kept_as_it_is(company: Store) ->
 
 
 def test_the_samples_above_are_of_every_kind() -> None:
-    assert {Account, Product, Warehouse, Stock, Finance} == set(master.Master.__args__)  # type: ignore[attr-defined]
+    assert {Account, Product, Warehouse, Stock, Finance, ListEntry} == set(master.Master.__args__)  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ import aiohttp
 
 Item = dict[str, Any]
 
-FEEDS: Final = {"products": "code", "customers": "code", "stock": "product", "credit": "account"}
+FEEDS: Final = {"products": "code", "customers": "code", "stock": "product", "credit": "account", "lists": "key"}
 """What is pulled, and the key of each."""
 
 _PASSES: Final = frozenset({429, 500, 502, 503, 504})

@@ -336,9 +336,11 @@ async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> Non
     async with world.connector(send_new=True, new_accounts="110101"):
         await world.has_stock(47)
         before = world.sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0]
-        await world.context().publisher.master([Account("219990002", "از فروشگاه")])
+        await world.context().publisher.master([Account("219990002", "از فروشگاه", city="کرج")])
         await until(lambda: len(names(world.sim, "219990002")) == 1)
         assert world.sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0] == before + 1
+    [(city,)] = world.sim.query("SELECT city_code FROM hub.accounts WHERE code = N'219990002'")
+    assert world.sim.query(f"SELECT code FROM hub.cities WHERE code = N'{city}' AND name = N'كرج'") == [(city,)]
 
 
 GOODS_ALONE = {"account": "NULL", "net": "0", "vat": "0", "duty": "0", "payable": "0"}

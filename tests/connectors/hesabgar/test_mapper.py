@@ -13,7 +13,7 @@ from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.spec import POSTABLE, Role, Spec
 from schemas.documents import Document, DocumentLine, Kind, Method, Posting, State, Totals
 from schemas.ids import document_id
-from schemas.master import Account, Finance, Product, Stock
+from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock
 from schemas.secret import Secret
 
 AS_OF = dt.datetime(2026, 11, 24, 8, 0, tzinfo=dt.UTC)
@@ -82,6 +82,33 @@ def test_a_new_account_is_made_under_its_own_ledger_and_group_or_the_configured_
 
     assert under(Account("1", "ن")) == ("110101", "T0")
     assert under(Account("1", "ن", ledger="110102", detail_group="T1")) == ("110102", "T1")
+
+
+def test_a_city_goes_to_the_books_by_its_code_whether_it_is_known_by_name_or_by_code() -> None:
+    rows = [("021", "تهران"), ("026", "كرج"), ("۴۱", "تبريز")]
+    assert [mapper.city_code(city, rows) for city in ("کرج", " كرج ", "026", "41", "تبریز", "قم")] == [
+        "026", "026", "026", "۴۱", "۴۱", None,
+    ]  # fmt: skip
+    _, values = mapper.send_account(Account("1", "ن", city="کرج"), SPEC)
+    assert "کرج" not in values
+
+
+def test_an_account_has_its_citys_name_or_what_stands_there() -> None:
+    values = {"code": "1", "name": "ن", "city_code": "۰۲۶"}
+    for cities, city in (({"026": "كرج"}, "کرج"), ({"021": "تهران"}, "۰۲۶"), (None, "۰۲۶")):
+        account = mapper.record(contract.ACCOUNTS, row(contract.ACCOUNTS, **values), AS_OF, cities)
+        assert isinstance(account, Account)
+        assert account.city == city
+
+
+def test_a_group_is_of_the_list_its_kind_says() -> None:
+    [groups] = [view for view in contract.LISTS if view.name == "groups"]
+    values = {"code": "۱۲", "name": "لبنيات", "kind": "product", "parent_code": "1"}
+    assert mapper.record(groups, row(groups, **values), AS_OF) == ListEntry(
+        CodeList.PRODUCT_GROUP, "12", "لبنیات", parent="1"
+    )
+    with pytest.raises(UnknownPayload, match="list"):
+        mapper.record(groups, row(groups, **values | {"kind": "colour"}), AS_OF)
 
 
 def test_what_vanished_is_switched_off_or_empty() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from decimal import Decimal
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from connectors.hesabgar import contract, reading, sql
+from connectors.hesabgar.memory import Seen
 from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator, mapping_text
+from schemas import text
 from schemas.dates import utc_now
 from schemas.documents import Kind, State
-from schemas.master import Account, Finance, Product, Stock, Warehouse
+from schemas.master import Account, CodeList, Finance, ListEntry, Master, Product, Stock, Warehouse
 from tests.connectors.conftest import Surroundings, until
 from tests.connectors.hesabgar.world import BOOKKEEPER, CUSTOMER, PRODUCT, World
 
@@ -42,6 +45,7 @@ async def test_everything_is_read_once_and_then_only_what_changed(
     assert kinds[Product] == sim.query("SELECT COUNT(*) FROM hub.products")[0][0]
     assert kinds[Account] == sim.query("SELECT COUNT(*) FROM hub.accounts")[0][0]
     assert kinds[Warehouse] == 4
+    assert kinds[ListEntry] == sum(sim.query(f"SELECT COUNT(*) FROM hub.{view.name}")[0][0] for view in contract.LISTS)
     # Started again nothing is told anew.
     async with world.connector(page_rows=small_pages, post=()):
         await world.books_say(PRODUCT, 34)
@@ -68,6 +72,37 @@ async def test_the_books_arabic_letters_are_told_as_persian_ones(world: World) -
     assert account.ledger
     assert isinstance(finance, Finance)
     assert finance.balance == 132_634_996
+
+
+async def test_what_codes_are_called_is_told_and_accounts_have_their_citys_name(world: World) -> None:
+    connector = world.by_hand(post=())
+    await connector.reading.look()
+    told = await world.around.master()
+    named = {(entry.list, entry.code): entry for entry in told if isinstance(entry, ListEntry)}
+    assert {entry.list for entry in named.values()} == set(CodeList)
+    [(attribute, called)] = world.sim.query("SELECT TOP (1) code, name FROM hub.attributes ORDER BY code")
+    assert named[CodeList.ATTRIBUTE, attribute].name == text.normalise(called)
+    [(code, city)] = world.sim.query("SELECT code, city_code FROM hub.accounts WHERE code = N'212010006'")
+    [(name, province)] = world.sim.query(f"SELECT name, province FROM hub.cities WHERE code = N'{city}'")
+    assert named[CodeList.CITY, city].parent == text.normalise(province)
+    assert city_of(told, code) == text.normalise(name)
+    [account, _] = await connector.refresh_account(code)
+    assert isinstance(account, Account)
+    assert account.city == text.normalise(name)
+    # A city gets another name: so do its accounts, and nobody else is told of.
+    world.sim.run(f"UPDATE dbo.BAS_City SET CityName = N'شهر نو' WHERE CityID = {city}")
+    before = await world.around.master()
+    await connector.reading.look()
+    connector.client.close()
+    news = list((Counter(await world.around.master()) - Counter(before)).elements())
+    assert [entry.name for entry in news if isinstance(entry, ListEntry)] == ["شهر نو"]
+    assert city_of(news, code) == "شهر نو"
+    [(count,)] = world.sim.query(f"SELECT COUNT(*) FROM hub.accounts WHERE city_code = N'{city}'")
+    assert len(news) == 1 + count
+
+
+def city_of(told: list[Master], code: str) -> str | None:
+    return [record.city for record in told if isinstance(record, Account) and record.code == code][-1]
 
 
 async def test_one_customer_is_refreshed_without_reading_any_other(world: World) -> None:
@@ -137,6 +172,25 @@ async def test_the_memory_is_closed_after_what_is_still_done_in_it_for_someone_c
     await closing
     assert done == [0]
     assert connector.reading._memory._open is None
+
+
+async def test_what_the_memory_could_not_keep_is_kept_later(world: World) -> None:
+    """A full disk in the middle leaves no transaction open, in which nothing could be kept until a restart."""
+    connector = world.by_hand()
+    await connector.reading._remember()
+    memory, mark = connector.reading._memory, connector.reading._mark
+    assert mark is not None
+
+    def keep(*rows: Seen) -> None:
+        memory.keep("stock", rows, 1, mark)
+
+    unkept = Seen("b", None, 1)  # type: ignore[arg-type]  # what SQLite refuses after the first row
+    with pytest.raises(sqlite3.IntegrityError):
+        await connector.reading._in_thread(lambda: keep(Seen("a", b"1", 1), unkept))
+    await connector.reading._in_thread(lambda: keep(Seen("c", b"1", 1)))
+    assert await connector.reading._in_thread(lambda: list(memory.known("stock", ["a", "b", "c"]))) == ["c"]
+    connector.client.close()
+    await connector.reading.close()
 
 
 KEPT = ("cursors", "connector_records")

@@ -104,7 +104,7 @@ class Handhelds(World):
         push = json.dumps({"sent_at": now, "documents": [sale], "visits": [visit]}).encode()
         code = json.dumps({"holder": HOLDER}).encode()
         device = {"device": self.device}
-        reads = ("me", "pull_products", "pull_customers", "pull_stock", "pull_credit", "outcomes")
+        reads = ("me", "pull_products", "pull_customers", "pull_stock", "pull_credit", "pull_lists", "outcomes")
         return [
             Sample("make_code", _operator("make_code"), code),
             Sample("devices", _operator("devices"), takes=False),

@@ -14,9 +14,11 @@ from connectors.pocket_cyber.simulator import Handheld
 from connectors.pocket_cyber.simulator.handheld import FEEDS
 from connectors.pocket_cyber.spec import Limits, Spec
 from hub.runtime.connect import StoreLookup
-from hub.store import master
+from hub.store import master, reading
 from schemas.dates import utc_now
-from schemas.master import Account, Finance, Product, Stock
+from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock
+from schemas.topics import master_key
+from tests.connectors.conftest import until
 from tests.connectors.pocket_cyber.world import PRICE, Backdrop, Site, open_site, reopened, visitor
 
 
@@ -41,6 +43,26 @@ async def test_a_handheld_sees_its_groups_its_route_and_its_warehouses(idle: Bac
             assert {site.ali, site.reza} <= three.copies["customers"].keys()
             assert one.copies["products"][site.drink]["price"] == PRICE
             assert one.copies["credit"][site.ali]["instant"] == 100_000_000
+
+
+async def test_a_handheld_learns_what_codes_are_called(idle: Backdrop, tmp_path: Path) -> None:
+    async with open_site(idle, visitor(), tmp_path, runs=False) as site:
+        code = f"N{site.mark}"
+        red = ListEntry(CodeList.ATTRIBUTE, code, "قرمز", product=site.drink)
+        await site.tell(
+            red, ListEntry(CodeList.CITY, code, "کرج", parent="البرز"), ListEntry(CodeList.COST_CENTRE, code, "ستاد")
+        )
+        device = await site.enrolled("v1")
+
+        async def told(*wanted: dict[str, str]) -> bool:
+            await device.pull()
+            return [item for item in device.copies["lists"].values() if item["code"] == code] == list(wanted)
+
+        city = {"key": f"city|{code}|", "list": "city", "code": code, "name": "کرج", "parent": "البرز"}
+        attribute = {"key": f"attribute|{code}|{site.drink}", "list": "attribute", "code": code, "name": "قرمز"}
+        await until(lambda: told(attribute | {"product": site.drink}, city))
+        await site.tell(msgspec.structs.replace(red, active=False))
+        await until(lambda: told(city))
 
 
 async def test_a_resumed_pull_is_stable_and_costs_nothing(idle: Backdrop, tmp_path: Path) -> None:
@@ -149,7 +171,7 @@ async def test_whatever_changes_between_pulls_the_copy_becomes_the_hubs(
 async def _change(site: Site, dice: random.Random) -> None:
     m, now = site.mark, utc_now()
     product, account = f"p{m}{dice.randrange(12)}", f"k{m}{dice.randrange(12)}"
-    match dice.randrange(4):
+    match dice.randrange(5):
         case 0:
             group = f"g{dice.randrange(1, 4)}{m}"
             await site.tell(Product(product, "کالا", price=dice.randrange(9), group=group, active=dice.random() < 0.8))
@@ -166,6 +188,10 @@ async def _change(site: Site, dice: random.Random) -> None:
         case 2:
             warehouse = dice.choice((site.van, site.depot))
             await site.tell(Stock(product, warehouse, Decimal(dice.randrange(99)), now))
+        case 3:
+            of = dice.choice((CodeList.ATTRIBUTE, CodeList.COST_CENTRE))
+            name, active = f"نام {dice.randrange(9)}", dice.random() < 0.8
+            await site.tell(ListEntry(of, f"e{m}", name, dice.choice(("", product)), active=active))
         case _:
             await site.tell(Finance(account, now, direct=dice.randrange(10**9)))
 
@@ -180,7 +206,11 @@ async def _present(backdrop: Backdrop, site: Site, holder: limits.Rights, feed: 
     """What the holder may see of this company now, asked for by its keys."""
     m = site.mark
     names = [f"{kind}{m}{n}" for kind in ("p", "k") for n in range(12)]
-    told = await feeds.FEEDS[feed].present(StoreLookup(backdrop.store), holder, names)
+    rows: dict[str, Any] = dict.fromkeys(names)
+    if feed == "lists":
+        entries = await reading.entries(backdrop.store, None, None, 10_000)
+        rows = {master_key(entry).decode(): entry for entry in entries if m in entry.code}
+    told = await feeds.FEEDS[feed].present(StoreLookup(backdrop.store), holder, rows)
     return {key: _as_sent(item) for key, item in told.items.items()}
 
 
@@ -189,7 +219,7 @@ def _as_sent(told: object) -> Any:
 
 
 def _mine(copy: dict[str, Any], mark: str) -> dict[str, Any]:
-    return {key: item for key, item in copy.items() if key[1:].startswith(mark)}
+    return {key: item for key, item in copy.items() if mark in key}
 
 
 async def test_the_hubs_present_is_what_the_books_told(idle: Backdrop, tmp_path: Path) -> None:
@@ -200,7 +230,7 @@ async def test_the_hubs_present_is_what_the_books_told(idle: Backdrop, tmp_path:
         assert isinstance(spec, Spec)
         holder = limits.rights(spec, "v1")
         assert holder is not None
-        found = await feeds.FEEDS["stock"].present(StoreLookup(idle.store), holder, [site.drink, "nothing"])
+        found = await feeds.FEEDS["stock"].present(StoreLookup(idle.store), holder, {site.drink: None, "nothing": None})
         assert _as_sent(dict(found.items)) == {
             site.drink: {
                 "product": site.drink,
