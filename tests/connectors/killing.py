@@ -32,12 +32,12 @@ def arm(point: Point, spared: int) -> None:
 
 
 async def run_until_killed(module: str, *arguments: object) -> None:
-    """Run a module as a process until it has killed itself; fails if it ends otherwise, or not within a minute."""
+    """Run a module as a process until it has killed itself; fails if it ends otherwise, or not within two minutes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *map(str, arguments), cwd=ROOT, env=environment()
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             assert await process.wait() == -signal.SIGKILL
     finally:
         if process.returncode is None:

@@ -28,7 +28,7 @@ async def main(bootstrap: str, prefix: str, dsn: str, name: str, data: str, poin
     importing.BATCH = 2  # type: ignore[misc]
     store = Store(dsn)
     await store.open()
-    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=20))
+    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=60))
     connectors = Connectors([instance(spec, name, "excel")], Kafka(bootstrap, prefix=prefix), store, Path(data))
     await connectors.run(asyncio.Event())
 

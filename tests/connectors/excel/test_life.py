@@ -44,7 +44,7 @@ class Desk:
             source=shop.source,
             warehouses=("11",),
             poll=timedelta(milliseconds=20),
-            patience=timedelta(seconds=20),
+            patience=timedelta(seconds=60),
         )
         self.instance = Instance(discover()["excel"], name, spec)
         self.data = data
@@ -392,19 +392,16 @@ async def test_a_file_in_the_folder_is_taken_and_its_result_lies_beside(desk: De
 
 
 async def test_results_are_forgotten_when_their_time_is_over(desk: Desk) -> None:
-    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=20), keep=timedelta(0))
+    spec = Spec(poll=timedelta(milliseconds=20), patience=timedelta(seconds=60), keep=timedelta(0))
     desk.instance = Instance(desk.instance.kind, "main", spec)
     state = await desk.send(books.invoices(desk.row("1")))
 
-    async def is_gone() -> bool:
-        return (await desk.client.get(state["state_url"])).status == 404
-
     async with desk.running():
-        await until(is_gone)
-    assert await _records(desk, state["id"]) == 0
+        await until(lambda: _no_record_is_left(desk, state["id"]))
+    assert (await desk.client.get(state["state_url"])).status == 404
 
 
-async def _records(desk: Desk, id_: str) -> int:
+async def _no_record_is_left(desk: Desk, id_: str) -> bool:
     async with desk.shop.hub.store.connection() as connection:
         count = await connection.fetchval("select count(*) from connector_records where key like '%' || $1 || '%'", id_)
-    return int(count)
+    return int(count) == 0

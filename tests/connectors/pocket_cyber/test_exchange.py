@@ -58,7 +58,7 @@ async def test_the_day_and_time_of_a_document_are_the_handhelds(backdrop: Backdr
         device = await site.ready("v1", skew=timedelta(minutes=-7))
         id_ = device.sell(account=site.ali, ago=3 * DAY, lines=[device.line(site.drink)])
         answer = await device.ask("POST", "/push", device.batch([id_]))
-        assert answer["clock_skew_seconds"] in (-420, -419, -421)
+        assert -420 - 60 < answer["clock_skew_seconds"] <= -419
         [document] = await site.decided("v1", id_)
         assert (utc_now().date() - document.date).days in (2, 3, 4)
 
@@ -136,7 +136,7 @@ async def test_one_id_is_one_document_whatever_device_it_comes_from(backdrop: Ba
         assert await results(other, {**changed, "revision": 2}) == [("accepted", [])]
         assert await results(other, {**changed, "revision": 2}) == [("repeated", [])]
         assert await results(other, item) == [("superseded", [])]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await site.decided("v1", id_))[0].revision != 2:
                 await asyncio.sleep(0.02)
         [document] = await site.decided("v1", id_)
@@ -317,7 +317,7 @@ async def test_outcomes_are_deltas(backdrop: Backdrop, tmp_path: Path) -> None:
         assert again.status == 304
         item = device.ledger[id_].item
         await results(device, {**item, "revision": 2, "note": "x"})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (more := (await client.get("/outcomes", params={"cursor": first["cursor"]})).body)["items"]:
                 await asyncio.sleep(0.02)
         assert [(each["id"], each["revision"]) for each in more["items"]] == [(id_, 2)]

@@ -68,7 +68,7 @@ async def test_whoever_writes_at_once_a_reader_misses_nothing(idle: Backdrop) ->
             read.update(item.id for item in page.items)
             cursor = page.cursor
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(follow(), *(write(log, mark) for log, mark in zip(writers, "abc", strict=True)))
     rest = await reading(idle, "both").page(cursor, 500)
     assert (rest.items, rest.more, rest.reset) == ((), False, False)

@@ -77,7 +77,7 @@ async def test_a_resumed_pull_is_stable_and_costs_nothing(idle: Backdrop, tmp_pa
         again = await client.get("/pull/products", params=cursor, headers={"If-None-Match": second.headers["ETag"]})
         assert (again.status, again.data) == (304, b"")
         await device.pull()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (last := await client.get("/pull/products", params={"cursor": device._cursors["products"]})).body[
                 "items"
             ]:
@@ -134,7 +134,7 @@ async def test_what_is_inactive_or_leaves_the_limits_is_gone(idle: Backdrop, tmp
 
 
 async def _pull_until(device: Handheld, feed: str, holds: Any) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds(device.copies[feed]):
             await device.pull(feed)
             await asyncio.sleep(0.02)

@@ -89,7 +89,7 @@ async def test_the_simulator_as_a_process(backdrop: Backdrop, tmp_path: Path) ->
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            told, complaints = await asyncio.wait_for(process.communicate(), 60)
+            told, complaints = await asyncio.wait_for(process.communicate(), 120)
         finally:
             if process.returncode is None:
                 process.kill()

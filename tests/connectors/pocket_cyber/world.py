@@ -29,6 +29,7 @@ from schemas.dates import utc_now
 from schemas.documents import Document
 from schemas.master import Account, Finance, Master, Product, Stock, Warehouse
 from tests.api.world import Client
+from tests.connectors.conftest import PATIENCE, until
 
 PARTIAL = "pocket-partial"
 """A source whose documents take what there is."""
@@ -92,6 +93,19 @@ class Site:
                 for warehouse in (self.van, self.depot)
             ),
         )
+        await self._can_be_pulled()
+
+    async def _can_be_pulled(self) -> None:
+        """Return once what was told until now can be pulled: no transaction runs any more that began before it, be it
+        of another database or of PostgreSQL's own."""
+        async with self.backdrop.store.connection() as connection:
+            begun = await connection.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text")
+
+            async def over() -> bool:
+                query = "select pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
+                return bool(await connection.fetchval(query, begun))
+
+            await until(over)
 
     async def code(self, holder: str) -> str:
         answer = await self.operator.post(f"{self.path}/codes", {"holder": holder})
@@ -132,7 +146,7 @@ class Site:
     async def decided(self, holder: str, *local_ids: str) -> list[Document]:
         """The documents, once the hub has decided them."""
         found = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             for local_id in local_ids:
                 while (document := await self.document(holder, local_id)) is None:
                     await asyncio.sleep(0.02)
@@ -141,7 +155,7 @@ class Site:
 
     async def told(self, device: Handheld, *local_ids: str) -> list[dict[str, Any]]:
         """The outcomes the handheld reads, once it reads one of each."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not all(device.ledger[id_].outcome for id_ in local_ids):
                 await device.read_outcomes()
                 await asyncio.sleep(0.02)
@@ -174,7 +188,7 @@ async def running_again(site: Site) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE)
 
 
 @asynccontextmanager
