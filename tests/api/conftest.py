@@ -79,7 +79,7 @@ async def hub(idle_hub: Hub) -> AsyncIterator[Hub]:
 
 @pytest.fixture(scope="package")
 async def api(idle_hub: Hub) -> AsyncIterator[Served]:
-    """An API server with the settings as shipped."""
+    """An API server with the settings as shipped, but for the bounds a loaded machine may miss."""
     async with idle_hub.api() as served:
         yield served
 

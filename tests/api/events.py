@@ -15,7 +15,7 @@ from schemas.documents import Document, Kind, State
 from schemas.events import DocumentEvent
 from tests.api.world import Client, Hub
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Message(NamedTuple):

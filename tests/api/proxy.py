@@ -5,11 +5,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+from tests.conftest import free_port
+
 
 class Wire:
     """Forwards to an address while it is whole. ``silent``: accepts and never answers; ``shut``: accepts and drops at
     once, ``turned_away`` so far.
 
+    Its port isn't one the kernel gives to outgoing connections: nobody takes it while the wire is cut.
     It accepts by itself: what asyncio's server has accepted and not yet handed over can't be dropped.
     """
 
@@ -17,7 +20,7 @@ class Wire:
         self._target = (host, port)
         self._socket: socket.socket | None = None
         self._open: dict[asyncio.Task[None], socket.socket] = {}
-        self.port = 0
+        self.port = free_port()
         self.silent = False
         self.shut = False
         self.turned_away = 0
@@ -25,7 +28,6 @@ class Wire:
     async def open(self) -> None:
         self._socket = listening = socket.create_server(("127.0.0.1", self.port), backlog=100)
         listening.setblocking(False)
-        self.port = listening.getsockname()[1]
         asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     async def cut(self) -> None:

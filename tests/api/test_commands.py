@@ -39,7 +39,7 @@ async def post(shop: Shop, document: dict[str, Any]) -> None:
     )
     record = Outgoing(topics.COMMANDS, str(command.document_id).encode(), codec.encode(command))
     await shop.hub.producer.publish([record])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await shop.client.get(f"/v1/documents/{document['id']}")).body["state"] != "posted":
             await asyncio.sleep(0.02)
 

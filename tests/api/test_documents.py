@@ -17,7 +17,7 @@ from tests.api.world import Answer, Client, Hub, Shop, open_shop
 
 
 async def test_an_accepted_document_is_found_where_the_answer_says(shop: Shop) -> None:
-    answer = await shop.client.post("/v1/documents?wait=decision", shop.order("S-1"))
+    answer = await shop.client.post("/v1/documents?wait=decision&timeout=30", shop.order("S-1"))
     assert answer.status == 200, answer.data
     assert answer.body["status"] == "cleared"
     assert answer.headers["Location"] == answer.body["location"]
@@ -32,7 +32,7 @@ async def test_without_waiting_it_is_accepted_and_later_decided(shop: Shop) -> N
     assert answer.status == 202
     assert answer.body["status"] == "accepted"
     assert "document" not in answer.body
-    again = await shop.client.post("/v1/documents?wait=decision", shop.order("S-1"))
+    again = await shop.client.post("/v1/documents?wait=decision&timeout=30", shop.order("S-1"))
     assert again.status == 200
     assert again.body["command_id"] == answer.body["command_id"]
 
@@ -105,7 +105,9 @@ async def test_a_higher_revision_amends(shop: Shop) -> None:
 async def test_revisions_out_of_order_leave_the_newer_one(shop: Shop) -> None:
     newer = await shop.send("S", line={"quantity": 5}, revision=2)
     assert newer["status"] == "cleared"
-    older = await shop.client.post("/v1/documents?wait=decision", shop.order("S", line={"quantity": 3}, revision=1))
+    older = await shop.client.post(
+        "/v1/documents?wait=decision&timeout=30", shop.order("S", line={"quantity": 3}, revision=1)
+    )
     assert older.status == 409
     assert older.codes() == {"stale_revision"}
     assert (await shop.client.get(newer["location"])).body["revision"] == 2
@@ -120,7 +122,7 @@ async def test_every_source_has_its_own_ids(hub: Hub, api: Served, shop: Shop) -
 async def test_the_trace_goes_along(shop: Shop) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     answer = await shop.client.post(
-        "/v1/documents?wait=decision",
+        "/v1/documents?wait=decision&timeout=30",
         shop.order("S"),
         headers={"traceparent": trace, "X-Request-ID": "till-7"},
     )
@@ -135,7 +137,7 @@ async def test_the_trace_goes_along(shop: Shop) -> None:
 
 async def test_a_batch_takes_the_good_ones_though_others_are_bad(shop: Shop) -> None:
     batch = [shop.order("A"), shop.order("B", line={"quantity": 0}), 7, shop.order("C", colour="red"), shop.order("D")]
-    answer = await shop.client.post("/v1/documents?wait=decision", batch)
+    answer = await shop.client.post("/v1/documents?wait=decision&timeout=30", batch)
     assert answer.status == 200, answer.data
     results = answer.body["results"]
     assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
@@ -161,7 +163,7 @@ async def test_ndjson_errors_name_the_line(shop: Shop) -> None:
 
 async def test_the_same_document_twice_in_a_batch(shop: Shop) -> None:
     batch = [shop.order("A"), shop.order("A"), shop.order("B"), shop.order("B", line={"quantity": 2})]
-    results = (await shop.client.post("/v1/documents?wait=decision", batch)).body["results"]
+    results = (await shop.client.post("/v1/documents?wait=decision&timeout=30", batch)).body["results"]
     assert results[0]["event_id"] == results[1]["event_id"]
     assert sorted(result["status"] for result in results[2:]) == ["cleared", "failed"]
 

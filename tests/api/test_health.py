@@ -1,5 +1,6 @@
 """Health by progress, and the figures for Prometheus."""
 
+import asyncio
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from hub.api.vitals import judge
 from hub.store import progress
 from hub.store.pool import Store
 from hub.store.progress import Worker
-from tests.api.world import Client, Hub, Shop
+from tests.api.world import Answer, Client, Hub, Shop
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -51,10 +52,20 @@ def test_workers_are_judged_by_their_progress(workers: list[Worker], failing: se
     assert {check.name for check in judge(workers) if not check.ok} == failing
 
 
+async def examined(client: Client, failing: set[str]) -> Answer:
+    """The answer, once just these checks fail: a worker reports a moment after its start, and Kafka may be slow."""
+    async with asyncio.timeout(60):
+        while True:
+            answer = await client.get("/health")
+            if {check["name"] for check in answer.body["checks"] if not check["ok"]} == failing:
+                return answer
+            await asyncio.sleep(0.05)
+
+
 async def test_a_hub_that_decides_is_healthy(shop: Shop, anyone: Client) -> None:
     await shop.send("S")
-    answer = await anyone.get("/health")
-    assert answer.status == 200, answer.data
+    answer = await examined(anyone, set())
+    assert answer.status == 200
     assert answer.body["status"] == "ok"
     names = [check["name"] for check in answer.body["checks"]]
     assert names[:2] == ["kafka", "postgresql"]
@@ -68,10 +79,9 @@ async def test_a_hub_where_nothing_decides_is_not(idle_hub: Hub, database: str) 
         alone = dataclasses.replace(idle_hub, store=store)
         async with alone.api() as served:
             client = Client(idle_hub.session, served.address)
-            answer = await client.get("/health")
+            answer = await examined(client, {"streams"})
             assert answer.status == 503
             [check] = [check for check in answer.body["checks"] if not check["ok"]]
-            assert check["name"] == "streams"
             assert "hub streams" in check["en"]
             assert "hub streams" in check["fa"]
             assert (await client.get("/health/live")).body == {"status": "ok"}
@@ -83,7 +93,7 @@ async def test_metrics_count_what_happened(hub: Hub, shop: Shop) -> None:
     await progress.report(hub.store, "files-1", "connectors", lag=3, counters={"rows": 12})
     async with hub.api() as served:
         client = shop.client.at(served.address)
-        answer = await client.post("/v1/documents?wait=decision", [shop.order("A"), shop.order("B")])
+        answer = await client.post("/v1/documents?wait=decision&timeout=30", [shop.order("A"), shop.order("B")])
         assert answer.status == 200
         await client.get("/v1/documents/nonsense")
         await client.get("/nowhere")

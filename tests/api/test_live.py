@@ -44,7 +44,7 @@ async def metric(client: Client, name: str) -> float:
 
 async def until(client: Client, name: str, value: float) -> None:
     """Wait until a figure has a value."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await metric(client, name) != value:
             await asyncio.sleep(0.02)
 
@@ -62,8 +62,9 @@ async def test_a_refused_command_is_told_too(shop: Shop) -> None:
     await shop.send("S", revision=2)
     async with following(shop.client) as stream:
         await shop.client.post("/v1/documents", shop.order("S", line={"quantity": 2}, revision=1))
-        [told] = await stream.events(1)
-    assert told["type"] == "document.command_refused"
+        # PostgreSQL may have told of the first decision while its event was still on the way to the feed.
+        while (told := (await stream.events(1))[0])["type"] != "document.command_refused":
+            pass
     assert [why["code"] for why in told["reasons"]] == ["stale_revision"]
 
 
@@ -87,7 +88,7 @@ async def test_asking_for_another_source_shows_nothing_of_it(quiet: Hub) -> None
 async def only_the_id_moves(stream: Stream) -> None:
     """The stream goes past what happened and tells nothing of it."""
     before = stream.last_id
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while stream.last_id == before:
             beat = await stream.message()
             assert beat is not None
@@ -212,14 +213,15 @@ async def test_a_record_that_is_no_event_is_passed_over(quiet: Hub) -> None:
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_others_are_not(quiet: Hub) -> None:
+    """The others' events are small: writing them never waits, however long the loop they share with us pauses."""
     async with quiet.api(live_queue=50, live_write_seconds=0.3) as served:
-        client = await reader_of(quiet, served.address)
+        client, deaf = await reader_of(quiet, served.address), await reader_of(quiet, served.address, "loud")
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1_024)
-        writer.write(f"GET /v1/live HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\n\r\n".encode())
+        writer.write(f"GET /v1/live HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {deaf.token}\r\n\r\n".encode())
         await reader.readuntil(b"id: ")
         async with following(client) as stream:
             for number in range(300):
-                await publish(quiet, [event(number, note="x" * 100_000)])
+                await publish(quiet, [event(number, source="loud", note="x" * 100_000), event(number)])
                 await stream.events(1)
             await until(client, "peyvand_live_dropped_total", 1)
             await until(client, "peyvand_live_clients", 1)
@@ -252,7 +254,7 @@ async def test_stopping_lets_streams_go_at_once(quiet: Hub) -> None:
     async with quiet.api(stop_seconds=120.0) as served:
         client = await reader_of(quiet, served.address)
         async with following(client) as stream:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await served.stop()
             assert await stream.ended()
 
@@ -293,7 +295,7 @@ async def test_a_stream_goes_on_after_kafka_was_away(idle_hub: Hub, tmp_path_fac
                         await asyncio.sleep(0.1)
                 await publish(hub, [event(2, source=shop.source)])
                 assert [told["source_id"] for told in await stream.events(1)] == ["N-2"]
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while "kafka" in await failing(shop.client):
                         await asyncio.sleep(0.1)
         await hub.producer.stop()
@@ -321,7 +323,7 @@ async def test_one_who_was_ahead_of_this_server_gets_nothing_twice(quiet: Hub) -
             await reader.read(0)
             feed._consumer.resume(*partitions)
             await publish(quiet, [event(20)])
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not (told := await reader.read(1)):
                     pass
             assert [delivery.event.glance.source for delivery in told if delivery.event.glance] == ["shop"]

@@ -145,7 +145,7 @@ def configuration(token: str) -> SchemathesisConfig:
         {
             "seed": SEED,
             "headers": {"Authorization": f"Bearer {token}"},
-            "request-timeout": 20,
+            "request-timeout": 60,
             "continue-on-failure": True,
             "generation": {"max-examples": 20, "database": "none", "no-shrink": True},
             # What is JSON of the right shape may still make no sense, or miss a document to act on: 4xx is right then.

@@ -50,7 +50,7 @@ async def test_other_sources_documents_are_not_there(hub: Hub, api: Served, shop
 
 async def test_a_list_is_read_page_by_page(shop: Shop) -> None:
     batch = [shop.order(f"N-{n}") for n in range(25)]
-    await shop.client.post("/v1/documents?wait=decision", batch)
+    assert (await shop.client.post("/v1/documents?wait=decision&timeout=30", batch)).status == 200
     seen: list[str] = []
     path = "/v1/documents?limit=10"
     pages = 0

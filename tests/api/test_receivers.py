@@ -119,7 +119,7 @@ async def test_a_push_is_answered_once_kafka_has_it(idle_hub: Hub, caller: Clien
     assert answer.body == told
     assert answer.headers["X-Shop"] == "7"
     assert answer.headers["Content-Type"] == "application/json"
-    async with KafkaEvents(idle_hub.kafka, "shop.main").pushes("orders") as reader, asyncio.timeout(30):
+    async with KafkaEvents(idle_hub.kafka, "shop.main").pushes("orders") as reader, asyncio.timeout(60):
         while not (found := await reader.read(0.2)):
             pass
     [push] = found

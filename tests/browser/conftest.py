@@ -32,7 +32,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 KEPT = "kept by hand"
 """A source whose documents wait to be released."""
 

@@ -194,7 +194,7 @@ async def test_a_new_document_appears_and_changes_without_a_reload(visit: Visit,
         re.compile(r"^[۰-۹]{2}:[۰-۹]{2}:[۰-۹]{2} ۱[۴-۵][۰-۹]{2}/[۰-۹]{2}/[۰-۹]{2}$")
     )
     await expect(visit.at("news")).to_contain_text(HELD)
-    answer = await shop.client.post(f"{sent['location']}/approve?wait=decision")
+    answer = await shop.client.post(f"{sent['location']}/approve?wait=decision&timeout=30")
     assert answer.status == 200, answer.data
     await expect(visit.cell(id_, "state")).to_have_text("تأییدشده")
     await expect(visit.row(id_)).to_have_count(1)
@@ -456,7 +456,7 @@ async def test_the_focus_stays_with_a_row_that_moves(visit: Visit, shop: Shop) -
     await send(shop, shop.order(f"{shop.source}-2"))
     await expect(visit.rows.first.locator(".open")).to_have_text(f"{shop.source}-2")
     await visit.button(f"{shop.source}-1").focus()
-    await shop.client.post(f"{held['location']}/approve?wait=decision")
+    await shop.client.post(f"{held['location']}/approve?wait=decision&timeout=30")
     await expect(visit.rows.first.locator(".open")).to_have_text(f"{shop.source}-1")
     await expect(visit.button(f"{shop.source}-1")).to_be_focused()
 
@@ -656,9 +656,11 @@ async def test_a_lost_connection_is_told_and_heals(hub: Hub, site: Site, new_sit
     await expect(visit.page).to_have_title(re.compile("^⚠"))
     await expect(visit.row(f"{shop.source}-1")).to_be_visible()
     sent = await send(shop, shop.order(f"{shop.source}-2", revision=2))
-    await shop.client.post("/v1/documents?wait=decision", shop.order(f"{shop.source}-2", note="other", revision=1))
+    await shop.client.post(
+        "/v1/documents?wait=decision&timeout=30", shop.order(f"{shop.source}-2", note="other", revision=1)
+    )
     first = await shop.client.get(f"/v1/documents?source_id={shop.source}-1")
-    await shop.client.post(f"/v1/documents/{first.body['items'][0]['id']}/approve?wait=decision")
+    await shop.client.post(f"/v1/documents/{first.body['items'][0]['id']}/approve?wait=decision&timeout=30")
     await own.start()
     await expect(visit.row(f"{shop.source}-2")).to_have_attribute("data-id", str(sent["document_id"]))
     await expect(visit.cell(f"{shop.source}-2", "reasons")).to_contain_text("پذیرفته نشد")  # only the feed tells that

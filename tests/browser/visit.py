@@ -7,7 +7,7 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, 
 
 from hub.api.app import Served, build, serve
 from hub.api.settings import ApiSettings
-from tests.api.world import Hub
+from tests.api.world import PATIENT, Hub
 from tests.conftest import free_port
 
 REPORT_VIOLATIONS = """
@@ -23,7 +23,7 @@ class Site:
 
     def __init__(self, hub: Hub, **settings: Any) -> None:
         self.hub = hub
-        self._settings = ApiSettings(port=free_port(), **settings)
+        self._settings = ApiSettings(port=free_port(), **(PATIENT | settings))
         self._served: Served | None = None
 
     @property

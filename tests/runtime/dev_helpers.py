@@ -35,7 +35,7 @@ def run_hub(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -94,7 +94,7 @@ class HubDev:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        await eventually(self._is_up_or_ended, 100)
+        await eventually(self._is_up_or_ended, 300)
         assert self._process.poll() is None, self.output
 
     async def _is_up_or_ended(self) -> bool:
@@ -117,7 +117,7 @@ class HubDev:
             assert self._process is not None
             return self._process.poll() is not None and all([await has_gone(each) for each in processes])
 
-        await eventually(all_gone, 40)
+        await eventually(all_gone, 120)
         return int(self._process.returncode)
 
     def make_sure_it_is_gone(self) -> None:

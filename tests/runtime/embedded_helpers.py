@@ -30,7 +30,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def eventually(holds: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+async def eventually(holds: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Return when `holds` does; TimeoutError if it doesn't within `seconds`."""
     async with asyncio.timeout(seconds):
         while not await holds():

@@ -56,8 +56,8 @@ class Hub:
             "password": sim.password,
             "vat_account": "230101",
             "duty_account": "230201",
-            "login_timeout": "2s",
-            "timeout": "5s",
+            "login_timeout": "30s",
+            "timeout": "60s",
         }
         lines = [f'{name} = "{value}"' for name, value in (wanted | settings).items()]
         table = "\n".join(["[connectors.hesabgar.main]", f"port = {sim.port}", *lines, more])
@@ -320,7 +320,7 @@ def test_the_simulator_tells_how_to_connect_and_ends_on_ctrl_c() -> None:
                 cursor.execute("SELECT COUNT(*) FROM hub.products")
                 assert cursor.fetchone() == (10,)
             running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=20)
+            _, err = running.communicate(timeout=60)
             assert (running.returncode, err) == (0, "")
         finally:
             running.kill()
@@ -329,7 +329,7 @@ def test_the_simulator_tells_how_to_connect_and_ends_on_ctrl_c() -> None:
 async def test_the_simulator_on_a_port_in_use_is_told(hub: Hub, sim: HesabgarSimulator) -> None:
     words = ["simulate", "hesabgar", "--port", str(sim.port)]
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "hub.runtime", *words], capture_output=True, text=True, timeout=60
+        subprocess.run, [sys.executable, "-m", "hub.runtime", *words], capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 1
     assert f"The simulator can't listen on port {sim.port}" in done.stderr

@@ -71,7 +71,7 @@ class Hub:
     async def process(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         """The same in a process of its own."""
         command = [sys.executable, "-m", "hub.runtime", *self.options, *words]
-        return await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=60)
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=180)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ async def test_topics_are_made_checked_and_made_again_when_one_is_missing(hub: H
 async def test_check_finds_what_is_not_ready_and_then_that_all_is(
     hub: Hub, postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert code == 1
     assert re.search(r"^ok    Kafka: \S+ answers$", out, re.MULTILINE)
     assert re.search(
@@ -119,7 +119,7 @@ async def test_check_finds_what_is_not_ready_and_then_that_all_is(
     )
     assert "ok    PostgreSQL: answers, and takes the login\nok    migrations: all are applied\n" in out
     await hub("topics", "create")
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert (code, "error" in out) == (0, False)
 
 
@@ -143,7 +143,7 @@ async def test_check_asks_connectors_though_none_of_the_hubs_servers_is_there(hu
         """,
         encoding="utf-8",
     )
-    _, out, err = await hub("check")
+    _, out, err = await hub("check", "--timeout", "60")
     assert err == ""
     for name in ("files.f", "excel.e", "pocket_cyber.p"):
         assert f"ok    connector {name}: its connection works" in out
@@ -155,11 +155,11 @@ async def test_check_asks_the_servers_of_a_running_hub_dev(
 ) -> None:
     monkeypatch.setattr(servers, "RUN_FILE", tmp_path / "run.json")
     (tmp_path / "hub.toml").write_text("", encoding="utf-8")
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert (code, "note  Kafka: embedded" in out, "note  PostgreSQL: embedded" in out) == (0, True, True)
     about = {"kafka": kafka.bootstrap, "postgres": database, "pids": {"hub": os.getpid()}}
     servers.RUN_FILE.write_text(json.dumps(about), encoding="utf-8")
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert "ok    PostgreSQL: answers" in out
     assert f"ok    Kafka: {kafka.bootstrap} answers" in out
 
@@ -173,7 +173,7 @@ async def test_a_hub_dev_that_was_killed_does_not_count_as_running(
     await ended.wait()
     about = {"kafka": "127.0.0.1:1", "postgres": "postgresql://127.0.0.1:1/peyvand", "pids": {"hub": ended.pid}}
     servers.RUN_FILE.write_text(json.dumps(about), encoding="utf-8")
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert (code, "note  Kafka: embedded" in out, "note  PostgreSQL: embedded" in out) == (0, True, True)
     code, _, err = await hub("show", "shop/A")
     assert code == 1
@@ -183,7 +183,7 @@ async def test_a_hub_dev_that_was_killed_does_not_count_as_running(
 async def test_check_tells_a_refused_login_without_the_password(hub: Hub, database: str, tmp_path: Path) -> None:
     wrong = re.sub(r":[^:@/]+@", ":sw0rdfish@", database)
     (tmp_path / "hub.toml").write_text(f'[postgres]\ndsn = "{wrong}"\n', encoding="utf-8")
-    code, out, _ = await hub("check")
+    code, out, _ = await hub("check", "--timeout", "60")
     assert code == 1
     assert "error PostgreSQL: PostgreSQL refused the login" in out
     assert "sw0rdfish" not in out
@@ -197,7 +197,7 @@ async def test_an_empty_database_is_migrated_once(
     try:
         file = tmp_path / "hub.toml"
         file.write_text(f'[postgres]\ndsn = "{dsn_of(postgres.dsn, name)}"\n', encoding="utf-8")
-        code, out, _ = await hub("check")
+        code, out, _ = await hub("check", "--timeout", "60")
         assert code == 1
         assert re.search(r"^error migrations: not applied yet: 0001_\w+.*\n +Run hub migrate\.$", out, re.MULTILINE)
         code, names, err = await hub("migrate", "--dry-run")
@@ -413,7 +413,7 @@ async def test_check_knows_the_sources_of_live_keys_that_send_documents(hub: Hub
     await hub("key", "create", "reader", "--source", "till", "--scope", "documents:read")
     await hub("key", "create", "gone", "--source", "old")
     await hub("key", "revoke", "gone")
-    _, out, _ = await hub("check")
+    _, out, _ = await hub("check", "--timeout", "60")
     notes = re.findall(r"^note  source (\w+): (.+)$", out, re.MULTILINE)
     assert notes == [
         (name, f"[policies.{name}] applies to nothing: no connector and no API key has this source")

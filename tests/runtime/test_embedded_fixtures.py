@@ -4,6 +4,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.conftest import KafkaServer
+from tests.runtime.embedded_helpers import eventually
 
 
 async def test_a_test_has_a_database_of_its_own_in_utf8_and_utc(database: str) -> None:
@@ -30,6 +31,10 @@ async def test_topics_under_the_prefix_can_be_made(kafka: KafkaServer, topic_pre
     await admin.start()
     try:
         await admin.create_topics([NewTopic(f"{topic_prefix}a", num_partitions=2, replication_factor=1)])
-        assert f"{topic_prefix}a" in await admin.list_topics()
+
+        async def is_listed() -> bool:
+            return f"{topic_prefix}a" in await admin.list_topics()
+
+        await eventually(is_listed)  # Kafka answers before it has told its own broker
     finally:
         await admin.close()

@@ -104,7 +104,7 @@ async def test_a_terminal_gets_a_table_that_fits(language: str, shown: str) -> N
         drawing = asyncio.create_task(table.keep_drawn())
         for number in range(40):
             table.add(Happening.of_event(event(f"INV-{number}", State.HELD if number == 38 else State.CLEARED)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while "INV-39" not in written.getvalue():
                 await asyncio.sleep(0.01)
         drawing.cancel()
@@ -148,7 +148,7 @@ async def test_the_feed_is_resumed_after_the_last_whole_event() -> None:
     cut_off = b"id: 0.2\ndata: " + second + b"\n"
     lost = b'event: lost\ndata: {"events": 3}\n\n'
     asked: list[str | None] = []
-    async with feed([begin + whole + cut_off, lost + cut_off + b"\n"], asked) as address, asyncio.timeout(20):
+    async with feed([begin + whole + cut_off, lost + cut_off + b"\n"], asked) as address, asyncio.timeout(60):
         found = []
         async for each in follow(address, "key"):
             found.append(each.source_id if each else None)

@@ -106,7 +106,7 @@ def test_it_may_be_said_again_and_replaces_other_handlers(stream: io.StringIO) -
 def test_warnings_are_lines_too(stream: io.StringIO) -> None:
     configure_logging(JSON, stream)
     with warnings.catch_warnings():
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", DeprecationWarning)  # none that the collector may give meanwhile
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     (line,) = lines(stream)
     assert line["level"] == "warning"

@@ -51,12 +51,12 @@ class Process:
             assert self.process.poll() is None or words in self.output, self.output
             return words in self.output
 
-        await eventually(said, 60)
+        await eventually(said, 120)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit code."""
         self.process.send_signal(number)
-        return await asyncio.to_thread(self.process.wait, 40)
+        return await asyncio.to_thread(self.process.wait, 120)
 
 
 Starter = Callable[..., Process]
@@ -149,7 +149,7 @@ async def test_each_role_works_in_a_process_of_its_own_and_leaves_in_good_order(
     async def all_report() -> bool:
         return await roles_at_work(store) == {"streams", "api", "connectors", "deliver"}
 
-    await eventually(all_report, 60)
+    await eventually(all_report, 120)
     status, answer = await asyncio.to_thread(send, servers, token)
     assert (status, answer["status"]) == (200, "cleared")
 
@@ -189,7 +189,7 @@ async def test_hub_run_makes_an_empty_database_ready_and_runs_all_roles(
                     "streams",
                 ]
 
-            await eventually(all_report, 60)
+            await eventually(all_report, 120)
             status, answer = await asyncio.to_thread(send, servers, token)
             assert (status, answer["status"]) == (200, "cleared")
         finally:
