@@ -56,7 +56,7 @@ def elsewhere(copies: Path) -> Mapping[str, Mapping[str, Any]]:
         env={"PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -520,7 +520,7 @@ async def _groups_work(kafka: Kafka, producer: Producer) -> None:
     """Return when consumer groups work: a new cluster first has to make a topic of its own for them."""
     nobody = "conformance.nobody"
     await KafkaPublisher(producer).pushes([Push("0", nobody, "", utc_now(), b"")])
-    async with asyncio.timeout(60), KafkaEvents(kafka, nobody).pushes("ready") as reader:
+    async with asyncio.timeout(120), KafkaEvents(kafka, nobody).pushes("ready") as reader:
         while not await reader.read(0.2):
             pass
 

@@ -31,6 +31,8 @@ async def test_days_of_visitors(backdrop: Backdrop, tmp_path: Path) -> None:
             await fleet.enrol()
             for _ in range(3):
                 await fleet.day(6, days_offline=3, again=0.3, breaks=0.7)
+                for handheld in fleet.handhelds.values():  # so that there is something to take back the next day
+                    await until(lambda handheld=handheld: _all_told(handheld, _sent(handheld)))
             await _agree(site, fleet)
             made = [entry for each in fleet.handhelds.values() for entry in each.ledger.values()]
             assert {entry.what for entry in made} == {"document", "visit"}
@@ -59,7 +61,7 @@ async def _agree(site: Site, fleet: Fleet) -> None:
         assert not handheld.waiting
         refused = [(entry.item, entry.reasons) for entry in handheld.ledger.values() if not entry.taken]
         assert refused == []
-        sent = {id_ for id_, entry in handheld.ledger.items() if entry.what == "document"}
+        sent = _sent(handheld)
         await site.decided(holder, *sent)
         await until(lambda handheld=handheld, sent=sent: _all_told(handheld, sent))
         found = {each.source_id.partition("/")[2]: each for each in await _documents(site, holder)}
@@ -67,6 +69,10 @@ async def _agree(site: Site, fleet: Fleet) -> None:
         for id_, document in found.items():
             outcome = handheld.ledger[id_].outcome or {}
             assert (outcome["state"], outcome.get("payable", 0)) == (document.state, document.totals.payable)
+
+
+def _sent(handheld: Handheld) -> set[str]:
+    return {id_ for id_, entry in handheld.ledger.items() if entry.what == "document" and entry.taken}
 
 
 async def _all_told(handheld: Handheld, sent: set[str]) -> bool:

@@ -116,7 +116,7 @@ class Shop(World):
         await self.shop.start()
 
     async def state(self) -> object:
-        return [self.shop.shop.tables, self.shop.ledger.written, self.shop.ledger.pushed]
+        return repr([self.shop.shop.tables, self.shop.ledger.written, self.shop.ledger.pushed])  # as it is now
 
     def samples(self) -> Sequence[Sample]:
         order = (FIXTURES / "order.json").read_bytes()
