@@ -6,7 +6,8 @@ SIMULATOR, on the same machine: the figures are the hub's and the simulator's to
 1. A full sync: every row of stock is read, compared and told to Kafka. Nobody applies them meanwhile.
 2. Posting: cash invoices of three lines, all sent at once, are decided, posted and come to ``posted`` with a number,
    as fast as they can (``most_per_second`` out of the way). Timed from sending to the last one's number.
-3. An outage: documents come to stand at ``posting`` while the books are away; then the books come back, and the
+3. One customer: the whole command ``hub hesabgar refresh ACCOUNT``, several times, beside the running connector.
+4. An outage: documents come to stand at ``posting`` while the books are away; then the books come back, and the
    connector drains them in its own time (``most_per_second`` as a customer gets it).
 """
 
@@ -17,6 +18,7 @@ import itertools
 import logging
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -62,6 +64,7 @@ UNHURRIED = Spec.__struct_defaults__[Spec.__struct_fields__.index("most_per_seco
 """How many documents a second are posted at most where nobody says otherwise."""
 FASTEST = 10_000
 
+_CONFIGURATION = "hub.toml"
 _LOOK_SECONDS = 0.05
 _STUCK_SECONDS = 180.0
 
@@ -73,14 +76,16 @@ class Plan(msgspec.Struct, frozen=True):
 
     stock_rows: int = 200_000
     posted: int = 3_000
+    refreshed: int = 9
     waiting: int = 10_000
 
 
-QUICK = Plan(stock_rows=20_000, posted=500, waiting=500)
+QUICK = Plan(stock_rows=20_000, posted=500, refreshed=3, waiting=500)
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """Every figure. ``others`` is how many processors were busy with something else while documents were posted."""
+    """Every figure. ``refresh_seconds`` is the median; ``others`` is how many processors were busy with something else while
+    documents were posted."""
 
     date: str
     machine: Machine
@@ -91,6 +96,7 @@ class Results(msgspec.Struct, kw_only=True):
     sync_seconds: float
     rows_per_second: float
     vouchers_per_second: float
+    refresh_seconds: float
     drained: int
     drain_seconds: float
     drain_most_per_second: int
@@ -124,6 +130,8 @@ async def run(plan: Plan, servers: Servers, report: Report) -> Results:
                     }
                     rate, others = await _post(site, goods, plan.posted, [connector, *workers], beside)
                     report(f"{rate:,.0f} vouchers/s")
+                    refresh = await _refresh(site, directory, plan.refreshed)
+                    report(f"one customer refreshed in {refresh:.2f} s")
                 _note(memory, "connectors", connector)
             async with _connector(site, directory, port, UNHURRIED) as connector, started(Loop.FAUST, site) as workers:
                 report(f"the books are away; {plan.waiting:,} invoices come to wait")
@@ -140,6 +148,7 @@ async def run(plan: Plan, servers: Servers, report: Report) -> Results:
             sync_seconds=round(sync.seconds, 2),
             rows_per_second=round(sync.rows / sync.seconds, 1),
             vouchers_per_second=round(rate, 1),
+            refresh_seconds=round(refresh, 2),
             drained=plan.waiting,
             drain_seconds=round(seconds, 2),
             drain_most_per_second=UNHURRIED,
@@ -183,7 +192,7 @@ async def _connector(site: Site, directory: Path, port: int, most_per_second: in
         "duty_account": "230201",
         "most_per_second": most_per_second,
     }
-    file = directory / "hub.toml"
+    file = directory / _CONFIGURATION
     write_configuration(file, {f"{KIND}.{BOOKS}": settings})
     words = [*HUB, "--config", str(file), "connectors", "--data", str(directory)]
     async with running(words, role_environment(site)) as connector:
@@ -269,7 +278,22 @@ async def _post(
     return count / seconds, usage.seconds()["others"] / seconds
 
 
-# --- 3. an outage
+# --- 3. one customer
+
+
+async def _refresh(site: Site, directory: Path, times: int) -> float:
+    """Median seconds of the command, from its start to its end. Raises Failed."""
+    words = [*HUB, "--config", str(directory / _CONFIGURATION), "hesabgar", "refresh", ACCOUNTS[0]]
+    seconds = []
+    for _ in range(times):
+        began = time.monotonic()
+        async with running(words, role_environment(site)) as command:
+            await command.finished(_STUCK_SECONDS)
+            seconds.append(time.monotonic() - began)
+    return statistics.median(seconds)
+
+
+# --- 4. an outage
 
 
 async def _drain(
@@ -364,6 +388,7 @@ def rows(results: Results) -> Iterable[tuple[str, str, str]]:
     yield f"full sync of {results.stock_rows:,} rows of stock", f"{results.sync_seconds:g}", "s"
     yield "", f"{results.rows_per_second:,.0f}", "rows/s"
     yield "invoices decided and posted", f"{results.vouchers_per_second:,.0f}", "vouchers/s"
+    yield "one customer refreshed, the whole command", f"{results.refresh_seconds:g}", "s"
     drained = f"{results.drained:,} that waited, drained at most {results.drain_most_per_second} a second"
     yield drained, f"{results.drain_seconds:g}", "s"
     for name, peak in results.peak_memory_mb.items():

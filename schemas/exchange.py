@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
+
+from schemas.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,31 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    """RFC 9457, with the Persian beside the English, as everywhere in the API."""
+
+    type: str
+    title: str
+    title_fa: str
+    status: int
+    detail: str
+    detail_fa: str
+
+
+_TITLES: Final = {
+    "invalid": ("Some fields are wrong", "برخی فیلدها نادرست است"),
+    "bad-request": ("The request can't be understood", "درخواست خوانا نیست"),
+    "not-found": ("There is no such thing", "چنین چیزی نیست"),
+    "not-ready": ("It isn't there yet", "هنوز آماده نیست"),
+    "too-large": ("The request is too large", "درخواست بزرگ‌تر از حد است"),
+    "too-many-requests": ("Too many requests", "درخواست‌ها بیش از حد است"),
+}
+
+
+def problem(status: int, kind: str, why: Reason) -> Response:
+    """A problem the API has no word of ours for, told as the API tells its own; ``kind`` is one of the titles'."""
+    title, title_fa = _TITLES[kind]
+    told = _Problem(f"urn:peyvand:problem:{kind}", title, title_fa, status, why.en, why.fa)
+    return Response(status, msgspec.json.encode(told), "application/problem+json")

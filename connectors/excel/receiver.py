@@ -19,12 +19,12 @@ from connectors.excel.importing import survey
 from connectors.excel.keeping import Import, Keeping, import_id
 from connectors.excel.mapper import BadWorkbook, Complaint
 from connectors.excel.spec import MAX_BYTES, Spec
+from connectors.excel.words import sentence
 from connectors.excel.workbook import opened
 from connectors.files.client import in_thread
-from schemas.exchange import Endpoint, Request, Response
+from schemas.exchange import Endpoint, Request, Response, problem
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_PROBLEM: Final = "application/problem+json"
 
 
 class CellProblem(msgspec.Struct, frozen=True):
@@ -63,16 +63,6 @@ class WorkbookState(msgspec.Struct, frozen=True):
     problems: tuple[CellProblem, ...]
     state_url: str
     result_url: str | None
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    """RFC 9457, with the Persian beside the English, as everywhere in the API."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    detail_fa: str
 
 
 class Receiver(base.Receiver[Spec]):
@@ -160,22 +150,14 @@ class Receiver(base.Receiver[Spec]):
         if entry is None:
             return _unknown()
         if not entry.is_over:
-            return _problem(
-                409,
-                "Not ready",
-                "the workbook is still worked on; ask again when its phase is done",
-                "کارپوشه هنوز در دست کار است؛ وقتی phase آن done شد دوباره بپرسید",
-            )
+            return problem(409, "not-ready", sentence("workbook_not_ready"))
         body = await self._keeping.read(keeping.RESULTS, entry.id, entry.pieces)
         return Response(200, body, XLSX, _named(f"result-{entry.id[:12]}.xlsx"))
 
     async def _template(self, request: Request) -> Response:
         kind = request.segments.get("kind", "")
         if kind not in templates.NAMES:
-            names = ", ".join(templates.NAMES)
-            return _problem(
-                404, "Not found", f"there is no such template; there are {names}", f"چنین الگویی نیست؛ الگوها: {names}"
-            )
+            return problem(404, "not-found", sentence("template_unknown", known=", ".join(templates.NAMES)))
         body = await in_thread(partial(templates.template, kind, self.spec.warehouses))
         return Response(200, body, XLSX, _named(f"{kind}.xlsx"))
 
@@ -216,10 +198,4 @@ def _named(name: str) -> dict[str, str]:
 
 
 def _unknown() -> Response:
-    return _problem(404, "Not found", "there is no workbook of that id", "کارپوشه‌ای با این شناسه نیست")
-
-
-def _problem(status: int, title: str, detail: str, detail_fa: str) -> Response:
-    kind = "not-found" if status == 404 else "not-ready"
-    problem = _Problem(f"urn:peyvand:problem:{kind}", title, status, detail, detail_fa)
-    return Response(status, msgspec.json.encode(problem), _PROBLEM)
+    return problem(404, "not-found", sentence("workbook_unknown"))

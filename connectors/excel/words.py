@@ -51,6 +51,13 @@ DATES: Final = frozenset({"date", "original_date"})
 REQUIRED: Final = ("source_id", "date", "product", "quantity")
 
 SENTENCES: Final[dict[str, tuple[str, str]]] = {
+    # what is asked for by HTTP
+    "workbook_unknown": ("کارپوشه‌ای با این شناسه نیست", "there is no workbook of that id"),
+    "workbook_not_ready": (
+        "کارپوشه هنوز در دست کار است؛ وقتی phase آن done شد دوباره بپرسید",
+        "the workbook is still worked on; ask again when its phase is done",
+    ),
+    "template_unknown": ("چنین الگویی نیست؛ الگوها: {known}", "there is no such template; there are {known}"),
     # the whole workbook
     "not_workbook": (
         "این فایل کارپوشهٔ اکسل (xlsx) نیست؛ در اکسل با Save As و نوع Excel Workbook ذخیره کنید",

@@ -12,7 +12,7 @@ from connectors.hesabgar.checking import Finding, findings
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.newcomers import Newcomers
 from connectors.hesabgar.posting import Poster, Starter
-from connectors.hesabgar.reading import Reading
+from connectors.hesabgar.reading import Reading, refresh_account
 from connectors.hesabgar.spec import Role, Spec
 from schemas.master import Master
 
@@ -50,7 +50,7 @@ class Connector(base.Connector[Spec]):
 
     async def refresh_account(self, code: str) -> list[Master]:
         """Read one customer from the books now and tell it; what was told. Raises ConnectorError."""
-        return await self.reading.refresh_account(code)
+        return await refresh_account(self.client, self.context.publisher, code)
 
     async def run(self) -> None:
         work: list[Coroutine[Any, Any, None]] = []

@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from connectors.base import Context, Outage, Rejected, Retryable, UnknownPayload
+from connectors.base import Context, Outage, Publisher, Rejected, Retryable, UnknownPayload
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.client import Away, Client, Link
 from connectors.hesabgar.contract import Row, View
@@ -240,20 +240,6 @@ class Reading:
         mark = await self._marked(more=True)
         await self._in_thread(partial(self._memory.forget, view.name, keys, mark))
 
-    async def refresh_account(self, code: str) -> list[Master]:
-        """Read one customer now and tell it; what was told, nothing if the books have no such account.
-
-        Raises ConnectorError, Retryable when a change of this very row doesn't come to an end.
-        """
-        records = []
-        found = await self._client.query(contract.CITY_OF_ACCOUNT, (code,))
-        cities = {text.code(str(city)): str(name) for city, name in found}
-        for view in (contract.ACCOUNTS, contract.FINANCE):
-            page = await self._client.call(partial(_read_one, view, code))
-            records += [mapper.record(view, row, page.as_of, cities) for row in page.rows]
-        await self._context.publisher.master(records)
-        return records
-
     async def told(self, record: Account | Product) -> bool:
         """Whether the books themselves told of this code."""
         view = contract.ACCOUNTS if isinstance(record, Account) else contract.PRODUCTS
@@ -424,6 +410,22 @@ def _late_keys(view: View, version: int, link: Link) -> list[str]:
     rows = link.query(contract.beyond(view.name, view.key, version))
     keyed = View(view.name, view.record, dict.fromkeys(view.key, ""), view.key)
     return [mapper.key(keyed, row) for row in rows]
+
+
+async def refresh_account(client: Client, publisher: Publisher, code: str) -> list[Master]:
+    """Read one customer now and tell it: the account and, if the books know one, its standing; nothing at all if they
+    have no such account.
+
+    Raises ConnectorError, Retryable when a change of this very row doesn't come to an end.
+    """
+    found = await client.query(contract.CITY_OF_ACCOUNT, (code,))
+    cities = {text.code(str(city)): str(name) for city, name in found}
+    records = []
+    for view in (contract.ACCOUNTS, contract.FINANCE):
+        page = await client.call(partial(_read_one, view, code))
+        records += [mapper.record(view, row, page.as_of, cities) for row in page.rows]
+    await publisher.master(records)
+    return records
 
 
 def _read_one(view: View, code: str, link: Link) -> Page:

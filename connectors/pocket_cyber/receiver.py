@@ -45,27 +45,14 @@ from connectors.pocket_cyber.push import Push, letter
 from connectors.pocket_cyber.spec import Edition, Spec
 from connectors.pocket_cyber.words import sentence
 from schemas import text
-from schemas.exchange import Endpoint, Request, Response
-from schemas.reasons import Reason
+from schemas.exchange import Endpoint, Request, Response, problem
 
-_PROBLEM: Final = "application/problem+json"
 _LOCAL_ID = re.compile(LOCAL_ID)
 _SMALL: Final = 16 * 1024
 _CURSOR: Final = {"cursor": "As answered last; without it everything is told anew."}
 _PAGED: Final = {**_CURSOR, "limit": f"Rows a page is made of, at most {feeds.MAX_ROWS:,}; {feeds.ROWS} when absent."}
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    """RFC 9457, with the Persian beside the English, as everywhere in the API."""
-
-    type: str
-    title: str
-    title_fa: str
-    status: int
-    detail: str
-    detail_fa: str
 
 
 def _pulled(what: str, summary: str, gives: type[msgspec.Struct]) -> Endpoint:
@@ -318,19 +305,3 @@ def _tagged(request: Request, struct: msgspec.Struct) -> Response:
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     theirs = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
     return Response(304, headers=headers) if tag in theirs else Response(200, body, headers=headers)
-
-
-_TITLES: Final = {
-    "invalid": ("Some fields are wrong", "برخی فیلدها نادرست است"),
-    "bad-request": ("The request can't be understood", "درخواست خوانا نیست"),
-    "not-found": ("There is no such thing", "چنین چیزی نیست"),
-    "too-large": ("The request is too large", "درخواست بزرگ‌تر از حد است"),
-    "too-many-requests": ("Too many requests", "درخواست‌ها بیش از حد است"),
-}
-
-
-def problem(status: int, kind: str, why: Reason) -> Response:
-    """A problem the API has no word of ours for, told as the API tells its own."""
-    title, title_fa = _TITLES[kind]
-    told = _Problem(f"urn:peyvand:problem:{kind}", title, title_fa, status, why.en, why.fa)
-    return Response(status, msgspec.json.encode(told), _PROBLEM)

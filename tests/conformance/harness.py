@@ -37,6 +37,8 @@ class Part(StrEnum):
     """It takes nothing in by itself, only when its receiver is called."""
     OUTAGE = "outage"
     """It works with nothing that can go away."""
+    RECEIVING = "receiving"
+    """Others may be called, this variant refuses every call."""
     NOTHING = "nothing"
     """There is no payload that is understood and leads to nothing."""
 

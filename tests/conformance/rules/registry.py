@@ -27,7 +27,8 @@ class Rule:
 
     def concerns(self, subject: Subject) -> bool:
         """Whether there is anything of this connector to be held to it."""
-        if (self.receiving and subject.kind.receiver is None) or (self.by_text and subject.variant):
+        receives = subject.kind.receiver is not None and Part.RECEIVING not in subject.adapter.without
+        if (self.receiving and not receives) or (self.by_text and subject.variant):
             return False
         return not any(part in subject.adapter.without for part in self.needs)
 

@@ -20,12 +20,13 @@ from connectors.hesabgar import contract, mapper, posting
 from connectors.hesabgar.simulator import FaultKind, HesabgarSimulator
 from connectors.hesabgar.spec import Role
 from schemas import codec
+from schemas.exchange import Request
 from schemas.master import Stock
 from schemas.secret import Secret
 from tests.conformance import harness
-from tests.conformance.harness import Fault, Fixture, Mapped, Wanted, World, recorded
+from tests.conformance.harness import Fault, Fixture, Mapped, Part, Sample, Wanted, World, recorded
 from tests.connectors.hesabgar.test_branch import enter
-from tests.connectors.hesabgar.world import BOOKKEEPER, PRODUCT, WAREHOUSE, spec_of
+from tests.connectors.hesabgar.world import BOOKKEEPER, CUSTOMER, PRODUCT, WAREHOUSE, spec_of
 
 VIEWS = {view.name: view for view in contract.VIEWS}
 ACTOR = "hesabgar.main"
@@ -103,6 +104,12 @@ class Books(World):
     async def back(self) -> None:
         await asyncio.to_thread(self.sim.back)
 
+    def samples(self) -> Sequence[Sample]:
+        def request(body: bytes) -> Request:
+            return Request("refresh_account", {"code": CUSTOMER}, {}, {}, body, key="till", source="shop")
+
+        return [Sample("refresh_account", request)]
+
     async def state(self) -> object:
         answers = [
             await asyncio.to_thread(self.sim.query, query)
@@ -165,6 +172,8 @@ class Adapter(harness.Adapter):
 
 class BranchAdapter(Adapter):
     """A branch's Hesabgar."""
+
+    without = {Part.RECEIVING: "a branch's accounts aren't read"}  # noqa: RUF012 - it is declared a ClassVar
 
     @asynccontextmanager
     async def world(self, directory: Path) -> AsyncIterator[World]:

@@ -1,0 +1,53 @@
+"""One customer is refreshed by whoever asks over HTTP."""
+
+import json
+
+import msgspec
+import pytest
+
+from connectors.base import Rejected, Retryable
+from connectors.hesabgar.receiver import Receiver
+from connectors.hesabgar.spec import Role
+from schemas.exchange import Request, Response
+from schemas.master import Account, Finance
+from schemas.secret import Secret
+from tests.connectors.hesabgar.world import CUSTOMER, World, spec_of
+
+
+async def asked(world: World, code: str, **settings: object) -> Response:
+    spec = spec_of(world.sim, **settings)
+    return await Receiver(spec, world.context()).receive(Request("refresh_account", {"code": code}, {}, {}, b""))
+
+
+async def test_the_answer_is_what_the_books_say_and_the_hub_is_told_the_same(world: World) -> None:
+    answer = await asked(world, "۲۱۲۰۱۰۰۰۶")
+    found = json.loads(answer.body)
+    assert answer.status == 200
+    assert (found["account"]["name"], found["finance"]["balance"]) == ("شرکت امین گستر", 132_634_996)
+    records = {type(record): record for record in await world.around.master()}
+    assert records == {
+        Account: msgspec.convert(found["account"], Account),
+        Finance: msgspec.convert(found["finance"], Finance),
+    }
+
+
+@pytest.mark.parametrize("code", ["999", "x" * 65, "a\x00b", ""])
+async def test_an_account_the_books_dont_have_is_not_found(world: World, code: str) -> None:
+    answer = await asked(world, code)
+    assert (answer.status, answer.content_type) == (404, "application/problem+json")
+    assert {"detail", "detail_fa"} <= json.loads(answer.body).keys()
+    assert await world.around.master() == []
+
+
+async def test_what_isnt_the_callers_fault_is_to_be_asked_again(world: World) -> None:
+    world.sim.set_password("another-1405")
+    with pytest.raises(Retryable, match="login"):
+        await asked(world, CUSTOMER)
+    world.sim.away()
+    with pytest.raises(Retryable):
+        await asked(world, CUSTOMER, password=Secret("another-1405"))
+
+
+async def test_a_branchs_accounts_are_not_read(world: World) -> None:
+    with pytest.raises(Rejected, match="branch"):
+        await asked(world, CUSTOMER, role=Role.BRANCH)
