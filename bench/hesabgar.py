@@ -84,8 +84,8 @@ QUICK = Plan(stock_rows=20_000, posted=500, refreshed=3, waiting=500)
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """Every figure. ``refresh_seconds`` is the median; ``others`` is how many processors were busy with something else while
-    documents were posted."""
+    """Every figure. ``refresh_seconds`` is the median; ``others`` is how many processors were busy with something else
+    while documents were posted."""
 
     date: str
     machine: Machine
