@@ -67,6 +67,8 @@ FASTEST = 10_000
 _CONFIGURATION = "hub.toml"
 _LOOK_SECONDS = 0.05
 _STUCK_SECONDS = 180.0
+_COMPARED = "hub.stock compared: "
+"""Written to the connector's log a little after the cursor that tells the same."""
 
 Report = Callable[[str], None]
 
@@ -134,6 +136,8 @@ async def run(plan: Plan, servers: Servers, report: Report) -> Results:
                     report(f"one customer refreshed in {refresh:.2f} s")
                 _note(memory, "connectors", connector)
             async with _connector(site, directory, port, UNHURRIED) as connector, started(Loop.FAUST, site) as workers:
+                simulator.process.send_signal(books.AWAY)
+                await _until(lambda: _is_away(port), [simulator])
                 report(f"the books are away; {plan.waiting:,} invoices come to wait")
                 seconds = await _drain(site, goods, plan.waiting, simulator, [connector, *workers], report)
                 _note(memory, "connectors", connector)
@@ -175,7 +179,8 @@ async def _simulated(rows: int) -> AsyncIterator[tuple[Program, int]]:
 
 
 async def _says(program: Program, words: str) -> bool:
-    return words in program.said() and program.said().endswith("\n")
+    """Whether a whole line of what it wrote has these words."""
+    return any(words in line for line in program.said().splitlines(keepends=True) if line.endswith("\n"))
 
 
 @contextlib.asynccontextmanager
@@ -209,8 +214,8 @@ async def _sync(site: Site, connector: Program) -> Sync:
         began = time.monotonic()
         await _until(lambda: _has(database, "stock"), [connector])
         seconds = time.monotonic() - began
-    [line] = [line for line in connector.said().splitlines() if "hub.stock compared" in line]
-    return Sync(int(line.partition("compared: ")[2].split()[0]), seconds)
+    await _until(lambda: _says(connector, _COMPARED), [connector])
+    return Sync(int(connector.said().partition(_COMPARED)[2].split()[0]), seconds)
 
 
 async def _has(database: asyncpg.Connection, view: str) -> bool:
@@ -296,6 +301,15 @@ async def _refresh(site: Site, directory: Path, times: int) -> float:
 # --- 4. an outage
 
 
+async def _is_away(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HesabgarSimulator.host, port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
 async def _drain(
     site: Site,
     goods: Sequence[tuple[str, str]],
@@ -304,8 +318,7 @@ async def _drain(
     programs: Sequence[Program],
     report: Report,
 ) -> float:
-    """Seconds from the books' return until every document that waited is posted."""
-    simulator.process.send_signal(books.AWAY)
+    """Seconds from the books' return until every document that waited, while they are away, is posted."""
     await _send(site, _invoices(goods, count, "wait"))
     async with _database(site) as database:
         await _states(database, "wait", "posting", count, programs)

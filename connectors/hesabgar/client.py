@@ -62,6 +62,10 @@ class Away(Retryable):
     """The connection failed or broke. What was being done may have been done, unless it is known to be undone."""
 
 
+class Unreached(Away):
+    """No connection came about: nothing was asked of the server."""
+
+
 class Undone(Retryable):
     """The server gave up what was being done, and undid it: a deadlock's victim, a lock waited for too long."""
 
@@ -127,6 +131,14 @@ class _Job:
             self.outcome.set_exception(error)
 
 
+class _Breaks:
+    """How often a connection of a client broke. Those made before are broken as well, most likely: the server was
+    away."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Client:
     """Connections to one server, each in a thread of its own, made when first needed."""
 
@@ -136,6 +148,7 @@ class Client:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: set[_Thread] = set()
         self._hanging: set[_Thread] = set()
+        self._breaks = _Breaks()
         self._busy = 0
 
     async def query(self, text: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -173,7 +186,7 @@ class Client:
         job = _Job(work, asyncio.get_running_loop())
         self._busy += 1
         if self._busy > len(self._threads) and len(self._threads) < self._spec.threads:
-            thread = _Thread(self._jobs, self._spec, self.server)
+            thread = _Thread(self._jobs, self._spec, self.server, self._breaks)
             self._threads.add(thread)
             thread.start()
         self._jobs.put(job)
@@ -209,11 +222,14 @@ class Client:
 class _Thread(threading.Thread):
     """One thread with one connection."""
 
-    def __init__(self, jobs: "queue.SimpleQueue[_Job | None]", spec: Spec, server: str) -> None:
+    def __init__(self, jobs: "queue.SimpleQueue[_Job | None]", spec: Spec, server: str, breaks: _Breaks) -> None:
         super().__init__(name=f"hesabgar {server}", daemon=True)
         self._jobs = jobs
         self._spec = spec
         self._server = server
+        self._breaks = breaks
+        self._made_after = 0
+        """How many had broken when the connection was made."""
         self._link: Link | None = None
         self._left = False
 
@@ -228,6 +244,7 @@ class _Thread(threading.Thread):
             try:
                 result = self._work(job)
             except ConnectorError as error:
+                self._breaks.count += isinstance(error, Away)
                 self._hang_up()
                 job.tell(None, error)
             except BaseException as error:  # whatever it is, whoever waits has to be told
@@ -239,9 +256,19 @@ class _Thread(threading.Thread):
 
     def _work(self, job: _Job) -> Any:
         with _errors(self._server):
+            if self._made_after != self._breaks.count:
+                self._hang_up()
             if self._link is None:
-                self._link = Link(_connect(self._spec), self._server)
+                self._made_after = self._breaks.count
+                self._link = self._reach()
             return job.work(self._link)
+
+    def _reach(self) -> "Link":
+        try:
+            return Link(_connect(self._spec), self._server)
+        except pymssql.Error as error:
+            ours = our_error(error, self._server)
+            raise (Unreached(str(ours)) if isinstance(ours, Away) else ours) from error
 
     def _hang_up(self) -> None:
         link, self._link = self._link, None

@@ -26,7 +26,7 @@ from uuid import UUID
 from connectors.base import ConnectorError, Context, Outage, Reader, Rejected, Retryable, Unauthorised
 from connectors.hesabgar import contract, mapper
 from connectors.hesabgar.build import Gate
-from connectors.hesabgar.client import Client, Refused, Unable, Undone
+from connectors.hesabgar.client import Client, Refused, Unable, Undone, Unreached
 from connectors.hesabgar.newcomers import Newcomers
 from connectors.hesabgar.refusals import Refusals
 from connectors.hesabgar.spec import Spec
@@ -385,6 +385,10 @@ class Poster:
         self._well()
         if known is not None:
             return self._done(waiting, known)
+        if isinstance(error, Unreached):
+            # The books came back between the two calls: it is as old as it was, and keeps its turn.
+            self._queue_up(waiting)
+            return None
         waiting.failures += 1
         if waiting.failures >= self._spec.tries:
             return self._failure(waiting, f"پس از {waiting.failures} بار کوشش: {error}", getattr(error, "number", 0))

@@ -29,7 +29,7 @@ TINY = Plan(
     latency_per_second=100,
     latency_seconds=0.5,
     latency_warm_up=0.1,
-    intake_seconds=0.5,
+    intake_seconds=1.5,
     intake_warm_up=0.1,
 )
 

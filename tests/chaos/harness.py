@@ -185,7 +185,7 @@ async def worker(kafka: Kafka, dsn: str, point: str = "none", spared: int = 0) -
         yield Worker(process)
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -208,7 +208,7 @@ async def _decided(dsn: str) -> int:
 
 
 async def _fetchval(dsn: str, query: str) -> object:
-    connection = await asyncpg.connect(dsn, timeout=5)
+    connection = await asyncpg.connect(dsn, timeout=30)
     try:
         return await connection.fetchval(query)
     finally:

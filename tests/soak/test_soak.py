@@ -22,6 +22,7 @@ from connectors.hesabgar.simulator import HesabgarSimulator
 from hub.store import reading
 from hub.store.reading import DocumentFilter, StockFilter
 from schemas.documents import Document, State
+from tests.conftest import free_port
 from tests.connectors.conftest import Running, Surroundings, instance
 from tests.connectors.hesabgar.world import World, hub_around, spec_of
 from tests.soak import plan
@@ -42,7 +43,7 @@ ROUNDS = 4
 PLENTY = 1_000_000
 OUTAGE = max(0.5, ORDERS / 2_000)
 """Seconds a source is dead."""
-PATIENCE = 60 + ORDERS / 10
+PATIENCE = 120 + ORDERS / 10
 """Seconds to wait for the last of them: none of this is about speed."""
 
 
@@ -69,10 +70,10 @@ async def world(around: Surroundings, books: HesabgarSimulator) -> AsyncIterator
 
 
 @pytest.fixture
-async def site(world: World, unused_tcp_port: int, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(world: World, tmp_path: Path) -> AsyncIterator[Site]:
     """Where the API is going to be."""
     async with aiohttp.ClientSession() as session:
-        yield Site(world.around, world.producer, session, unused_tcp_port, tmp_path)
+        yield Site(world.around, world.producer, session, free_port(), tmp_path)
 
 
 async def until(what: str, holds: Callable[[], Awaitable[bool]]) -> None:

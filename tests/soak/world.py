@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from connectors.hesabgar.simulator import HesabgarSimulator
@@ -16,8 +17,9 @@ PLENTIFUL: Final = PRODUCTS[:3]
 SCARCE: Final = PRODUCTS[3]
 
 
+@cache
 def today() -> date:
-    """The documents' date."""
+    """The documents' date: one for all, for what is sent twice has to be the same after midnight."""
     return today_in_tehran(utc_now())
 
 

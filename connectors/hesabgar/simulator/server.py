@@ -235,6 +235,9 @@ class Listener:
         self._engine = engine
         self.port = port
         self._socket: socket.socket | None = None
+        self._placeholder: socket.socket | None = None
+        """Keeps the port while nobody listens: else the system might give it to somebody's outgoing connection, even to
+        that of a client which tries to reach us."""
         self._open: dict[asyncio.Task[None], socket.socket] = {}
 
     @property
@@ -245,6 +248,7 @@ class Listener:
         """Listen. The port stays the same when started again."""
         if self._socket is not None:
             return
+        self._give_up_port()
         listening = socket.create_server((HOST, self.port), backlog=100)
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
@@ -279,7 +283,23 @@ class Listener:
         if listening is not None:
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
+            self._keep_port()
         tasks = list(self._open)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Let go of the port, for good. It is stopped before."""
+        self._give_up_port()
+
+    def _keep_port(self) -> None:
+        placeholder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        placeholder.bind((HOST, self.port))
+        self._placeholder = placeholder
+
+    def _give_up_port(self) -> None:
+        placeholder, self._placeholder = self._placeholder, None
+        if placeholder is not None:
+            placeholder.close()

@@ -199,6 +199,7 @@ class HesabgarSimulator:
         ready.set()
         await self._stopping.wait()
         await listener.stop()
+        listener.close()
         if self._keeper is not None:
             self._keeper.close()
 

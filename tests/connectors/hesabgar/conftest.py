@@ -41,7 +41,7 @@ def connect() -> Iterator[Connect]:
             password=login[1],
             database=simulator.database,
             autocommit=autocommit,
-            login_timeout=10,
+            login_timeout=60,
             **more,
         )
         opened.append(connection)

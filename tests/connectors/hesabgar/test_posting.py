@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,9 +15,10 @@ import pytest
 
 from connectors.base import Lookup, Retryable, Wanted
 from connectors.hesabgar import build
+from connectors.hesabgar.client import Client, Unreached
 from connectors.hesabgar.connector import Connector
 from connectors.hesabgar.importing import Import
-from connectors.hesabgar.posting import OTHER_REVISION, POSTING
+from connectors.hesabgar.posting import OTHER_REVISION, POSTING, Posted, post_document
 from connectors.hesabgar.simulator import FaultKind
 from connectors.hesabgar.spec import Spec
 from hub.runtime import connect
@@ -156,23 +158,30 @@ async def test_while_the_books_are_away_documents_wait_with_the_reason_and_are_t
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "connectors.hesabgar.main")
-    async with world.connector():
+    async with world.connector() as at_work:
         await knows_the_company(world)
         world.sim.away()
-        identities = []
+        identities: list[UUID] = []
         for _ in range(9):
             identities.append(await world.send())
             await world.comes_to(identities[-1], State.POSTING)
             await until(lambda: any("is away" in message for message in caplog.messages))
         for identity in identities:
             await until(lambda: waits_since(world, identity))  # noqa: B023
+        await until(lambda: at_work.connectors.counters()["hesabgar.main_posting_waits"] == len(identities))
         assert world.sim.query("SELECT 1 FROM hub.outcome") == []
+        assert [message.endswith("is back") for message in outages(caplog)] == [False]
         world.sim.back()
         await posted_once(world, identities)
         await until(lambda: nothing_waits(world))
     assert [external_id for external_id, _ in world.outcomes()] == [str(identity) for identity in identities]
-    told = [message for message in caplog.messages if message.startswith("Hesabgar at")]
-    assert [message.endswith("is back") for message in told] == [False, True]
+    # What was begun while they were away may end, and be told, after something else found them back.
+    assert outages(caplog)[-1].endswith("is back")
+
+
+def outages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was told of the books' going and coming."""
+    return [message for message in caplog.messages if message.startswith("Hesabgar at")]
 
 
 async def waits_since(world: World, identity: UUID) -> bool:
@@ -193,6 +202,29 @@ async def waits_since(world: World, identity: UUID) -> bool:
 
 async def nothing_waits(world: World) -> bool:
     return not await world.context().records.get(waits.BUCKET, [waits.KEY])
+
+
+async def test_one_that_did_not_reach_the_books_before_they_came_back_was_not_tried_and_keeps_its_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.connector(post=()):
+        await knows_the_company(world)
+        first, second = [await world.comes_to(await world.send(), State.CLEARED) for _ in range(2)]
+    events = [await posting_of(world, each.id) for each in (first, second)]
+    tried: list[UUID] = []
+
+    async def away_at_first(client: Client, document: Document, *more: Any) -> Posted:
+        tried.append(document.id)
+        if len(tried) == 1:
+            raise Unreached("it can't be reached")
+        return await post_document(client, document, *more)
+
+    monkeypatch.setattr("connectors.hesabgar.posting.post_document", away_at_first)
+    recorder = Recorder()
+    async with posting(spec_of(world.sim, tries=1), world, Again(*events), publisher=recorder):
+        await until(lambda: len(recorder.published) == 2)
+    assert [type(command) for command in recorder.published] == [PostingSucceeded] * 2
+    assert tried == [first.id, first.id, second.id]
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.DROP_BEFORE_COMMIT, FaultKind.DROP_AFTER_COMMIT])
@@ -423,8 +455,8 @@ async def test_a_return_is_not_posted_before_its_sale_whichever_is_told_of_first
 async def test_a_server_that_hangs_blocks_neither_the_others_nor_the_stop(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connect, "STOP_SECONDS", 20.0)
-    async with world.connector(tries=2, timeout=dt.timedelta(seconds=60)):
+    monkeypatch.setattr(connect, "STOP_SECONDS", 40.0)
+    async with world.connector(tries=2, timeout=dt.timedelta(minutes=10)):
         await knows_the_company(world)
         fault = world.sim.fault(FaultKind.HANG, on="post_document", times=1)
         first = await world.send()

@@ -39,7 +39,7 @@ def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> 
         cursor.execute("SELECT COUNT(*) FROM hub.products")
         assert cursor.fetchall() == [(20,)]
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
         connection.close()
     finally:
@@ -50,7 +50,7 @@ def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> 
 def test_a_port_in_use_is_told_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--port", str(taken.getsockname()[1]))
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("The simulator can't listen on port")
     assert len(errors.splitlines()) == 1

@@ -61,8 +61,9 @@ def spec_of(sim: HesabgarSimulator, **changes: Any) -> Spec:
         "expense_account": "610001",
         "receivable_account": "190001",
         "poll": dt.timedelta(milliseconds=50),
-        "timeout": dt.timedelta(seconds=2),
-        "login_timeout": dt.timedelta(seconds=2),
+        # Nothing here hangs unless a test says so, and a stalled machine isn't a server that is away.
+        "timeout": dt.timedelta(seconds=60),
+        "login_timeout": dt.timedelta(seconds=60),
         "retry_pause": dt.timedelta(milliseconds=50),
         "most_per_second": 1_000,
     }
