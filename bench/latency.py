@@ -17,7 +17,7 @@ from bench.workers import Loop, event_partitions, started
 from hub.bus.producer import Outgoing, Producer
 from schemas import codec, topics
 
-LAST_SECONDS = 30.0
+LAST_SECONDS = 60.0
 
 
 class Latency(NamedTuple):

@@ -24,7 +24,7 @@ MEASURED = (
 
 TINY = Plan(
     only=("bare", "chain", "faust", "latency", "intake"),
-    documents=6_000,
+    documents=9_000,
     rounds=1,
     latency_per_second=100,
     latency_seconds=0.5,

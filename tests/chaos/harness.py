@@ -1,6 +1,7 @@
 """What the crash tests feed, start, kill and hold to account."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from hub.bus.errors import Unavailable
 from hub.bus.producer import Outgoing, Producer
@@ -219,10 +221,11 @@ async def until_shared(kafka: Kafka, members: int) -> None:
     """Wait until so many workers share the partitions among them."""
     async with asyncio.timeout(PATIENCE), admin(kafka) as client:
         while True:
-            (answer,) = await client.describe_consumer_groups([f"{kafka.prefix}streams"])
-            ((_, _, state, _, _, found, *_),) = answer.groups
-            if state == "Stable" and len(found) == members:
-                return
+            with contextlib.suppress(GroupCoordinatorNotAvailableError):  # a new cluster's first group
+                (answer,) = await client.describe_consumer_groups([f"{kafka.prefix}streams"])
+                ((_, _, state, _, _, found, *_),) = answer.groups
+                if state == "Stable" and len(found) == members:
+                    return
             await asyncio.sleep(0.05)
 
 
