@@ -25,7 +25,7 @@ def allot(wanted: Sequence[Demand], stock: Mapping[StockKey, StockLevel], policy
             available = level.sellable if level else ZERO
         take = quantity
         if quantity > available:
-            take = max(available, ZERO)
+            take = available if available > 0 else ZERO  # written "0" also where a row has 0.00000
             short = True
         left[key] = available - take
         given.append(take)
