@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
 from hub.bus.errors import Unavailable
 from hub.bus.settings import Kafka
 from schemas.topics import Topic, all_topics
 
+_BROKERS_SECONDS = 5.0
+_BROKERS_PAUSE_SECONDS = 0.1
 _LEADER_SECONDS = 15.0
 _LEADER_PAUSE_SECONDS = 0.02
 
@@ -37,19 +40,36 @@ async def create_topics(kafka: Kafka) -> list[str]:
         missing = [topic for topic in all_topics() if kafka.topic(topic) not in existing]
         if not missing:
             return []
-        answer = await client.create_topics(
+        await _make(
+            client,
             [
                 NewTopic(kafka.topic(topic), topic.partitions, kafka.replication, topic_configs=_config(topic, kafka))
                 for topic in missing
-            ]
+            ],
         )
-        for name, code, *rest in answer.topic_errors:
-            error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:
-                raise Unavailable(f"topic {name} can't be made: {error.__name__} {rest[0] if rest else ''}".strip())
         made = [kafka.topic(topic) for topic in missing]
         await _until_led(client, made)
         return made
+
+
+async def _make(client: Any, wanted: list[NewTopic]) -> None:
+    """Make topics. A broker that was held up for some seconds is fenced, and counts for none until it has been heard of
+    again: so too few brokers are an error only if they stay too few. Raises Unavailable."""
+    deadline = time.monotonic() + _BROKERS_SECONDS
+    while (refused := _refused(await client.create_topics(wanted))) is not None:
+        error, sentence = refused
+        if error is not InvalidReplicationFactorError or time.monotonic() >= deadline:
+            raise Unavailable(sentence)
+        await asyncio.sleep(_BROKERS_PAUSE_SECONDS)
+
+
+def _refused(answer: Any) -> tuple[type[Exception], str] | None:
+    """The first topic that wasn't made, if any: Kafka's error, and a sentence."""
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            return error, f"topic {name} can't be made: {error.__name__} {rest[0] if rest else ''}".strip()
+    return None
 
 
 async def _until_led(client: Any, names: list[str]) -> None:

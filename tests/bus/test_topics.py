@@ -67,10 +67,28 @@ async def names(bus: Kafka) -> set[str]:
         return set(await client.list_topics())
 
 
-async def test_copies_that_no_broker_can_keep_are_refused(bare: Kafka) -> None:
+async def test_copies_that_no_broker_can_keep_are_refused(bare: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.bus.topics._BROKERS_SECONDS", 0.2)
     three = Kafka(bare.bootstrap, prefix=bare.prefix, replication=3, min_isr=2)
     with pytest.raises(Unavailable, match="InvalidReplicationFactor"):
         await create_topics(three)
+
+
+async def test_a_broker_that_was_held_up_is_waited_for(bare: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held up for two seconds it is fenced, and Kafka answers as it does when more copies are asked for than brokers
+    there are: by such a request the refusal is had here, once."""
+    create, asked = AIOKafkaAdminClient.create_topics, 0
+
+    async def refused_once(client: AIOKafkaAdminClient, wanted: list[NewTopic]) -> object:
+        nonlocal asked
+        asked += 1
+        too_many = [NewTopic(each.name, each.num_partitions, 3) for each in wanted]
+        return await create(client, too_many if asked == 1 else wanted)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "create_topics", refused_once)
+    assert await create_topics(bare) == [bare.prefix + name for name in NAMES]
+    assert asked == 2
+    assert await check_topics(bare) == []
 
 
 async def test_a_cluster_that_is_away_is_told(bare: Kafka) -> None:
