@@ -57,19 +57,3 @@ async def workers(store: Store) -> list[Worker]:
             "from workers order by role, id"
         )
     return [Worker(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6]), row[7], row[8]) for row in rows]
-
-
-async def any_behind(store: Store, role: str, *, silent: float, gone: float, lag: int) -> bool:
-    """Whether some process of a role hasn't spoken for between ``silent`` and ``gone`` seconds (it may be dead and its
-    partitions nobody's), or says that it is more than ``lag`` records behind."""
-    async with store.connection() as connection:
-        found: bool = await connection.fetchval(
-            "select exists (select from workers where role = $1 and (lag > $4 "
-            "and seen_at > now() - make_interval(secs => $3) or seen_at between "
-            "now() - make_interval(secs => $3) and now() - make_interval(secs => $2)))",
-            role,
-            silent,
-            gone,
-            lag,
-        )
-    return found

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from hub.bus.rewinding import rewind
-from hub.store import progress
 from schemas import topics
 from schemas.commands import Cancel
 from schemas.documents import Kind
@@ -49,7 +48,6 @@ async def test_an_original_that_does_not_come_is_told_and_holds_up_nothing_but_i
         await hub.decided(others)
         assert len(await hub.events()) == len(others)
         monkeypatch.setattr(originals, "PATIENCE_SECONDS", 0.0)
-        monkeypatch.setattr(originals, "LONGEST_SECONDS", 0.0)
         told, cancelled = await hub.decided([lost, withdrawn])
     assert [reason.code for reason in told.reasons] == ["original_unknown"]
     assert cancelled.recorded_at >= told.recorded_at
@@ -69,32 +67,6 @@ async def test_what_is_decided_together_in_its_order_waits_for_nothing(hub: Hub)
     back = submit("R", Kind.SALES_RETURN, original="S", original_date=None)
     assert await waiting.awaited([order, sale, back, command(Cancel, "S")]) == set()
     assert await waiting.awaited([sale, back, command(Cancel, "S"), order]) == {0, 1, 2}
-
-
-@pytest.mark.parametrize(
-    ("silent", "lag", "waits"),
-    [
-        pytest.param(0, 0, False, id="all are well"),
-        pytest.param(5, 0, True, id="one may have been killed"),
-        pytest.param(0, 5_001, True, id="one has a backlog"),
-        pytest.param(0, 5_000, False, id="one is soon through"),
-        pytest.param(60, 9_000, False, id="one was given up long ago"),
-    ],
-)
-async def test_who_may_lie_unread_is_waited_for_longer(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, silent: int, lag: int, waits: bool
-) -> None:
-    await progress.report(hub.store, "other", "streams", lag=lag, counters={})
-    async with hub.store.connection() as connection:
-        await connection.execute("update workers set seen_at = now() - make_interval(secs => $1)", silent)
-    monkeypatch.setattr(originals, "SILENT_SECONDS", 4.0)
-    waiting = originals.Originals(hub.store)
-    back = submit("R", Kind.SALES_RETURN, original="S", original_date=None)
-    assert await waiting.awaited([back]) == {0}
-    monkeypatch.setattr(originals, "PATIENCE_SECONDS", 0.0)
-    assert await waiting.awaited([back]) == ({0} if waits else set())
-    monkeypatch.setattr(originals, "LONGEST_SECONDS", 0.0)
-    assert await waiting.awaited([back]) == set()
 
 
 class Stream:
