@@ -29,10 +29,15 @@ def books() -> Iterator[HesabgarSimulator]:
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Connects to a simulator as the hub's login, or as ``owner=True``; closes what it opened."""
+    """Connects to a simulator as the hub's login, or as ``owner=True``; closes what it opened.
+
+    Each says its timeout, for pymssql's is the whole process's: else the last test's would hold for those that follow.
+    """
     opened: list[Any] = []
 
-    def open_one(simulator: HesabgarSimulator, *, owner: bool = False, autocommit: bool = True, **more: Any) -> Any:
+    def open_one(
+        simulator: HesabgarSimulator, *, owner: bool = False, autocommit: bool = True, timeout: int = 60, **more: Any
+    ) -> Any:
         login = ("sa", simulator.owner_password) if owner else (simulator.login, simulator.password)
         connection = pymssql.connect(
             server=simulator.host,
@@ -42,6 +47,7 @@ def connect() -> Iterator[Connect]:
             database=simulator.database,
             autocommit=autocommit,
             login_timeout=60,
+            timeout=timeout,
             **more,
         )
         opened.append(connection)

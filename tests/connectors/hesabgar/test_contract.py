@@ -217,6 +217,7 @@ def test_a_reader_may_not_post(books: HesabgarSimulator, connect: Any) -> None:
         port=str(books.port),
         user="watcher",
         password="w-1405",
+        timeout=60,
         database=books.database,
         autocommit=True,
     )

@@ -57,6 +57,7 @@ def ask(simulator: HesabgarSimulator, text: str, *parameters: Any) -> list[tuple
             password=simulator.password,
             database=simulator.database,
             autocommit=True,
+            timeout=60,
             tds_version="7.4",
         )
     ) as connection:

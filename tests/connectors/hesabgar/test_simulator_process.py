@@ -33,7 +33,13 @@ def test_it_says_where_it_listens_and_ends_when_told(number: signal.Signals) -> 
         assert line.startswith("Hesabgar simulator: 127.0.0.1:"), line
         port = line.split(":")[2].split(",")[0]
         connection = pymssql.connect(
-            server="127.0.0.1", port=port, user="hub", password="p-1405", database="cy140501", autocommit=True
+            server="127.0.0.1",
+            port=port,
+            user="hub",
+            password="p-1405",
+            database="cy140501",
+            autocommit=True,
+            timeout=60,
         )
         cursor = connection.cursor()
         cursor.execute("SELECT COUNT(*) FROM hub.products")

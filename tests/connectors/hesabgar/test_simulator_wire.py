@@ -48,7 +48,7 @@ def test_a_wrong_login_is_refused_with_18456(
 ) -> None:
     with pytest.raises(pymssql.OperationalError) as refused:
         pymssql.connect(
-            server=shared.host, port=str(shared.port), user=user, password=password, database=database, login_timeout=10
+            server=shared.host, port=str(shared.port), user=user, password=password, database=database, login_timeout=60
         )
     number = refused.value.args[0][0]
     assert number in (18456, 4060)
@@ -173,7 +173,12 @@ def test_decimal_arithmetic_is_exact_and_typed_as_the_server_types_it(cursor: An
 def lasting(shared: HesabgarSimulator) -> Iterator[Any]:
     """A cursor for a whole module."""
     connection = pymssql.connect(
-        server=shared.host, port=str(shared.port), user="sa", password=shared.owner_password, database=shared.database
+        server=shared.host,
+        port=str(shared.port),
+        user="sa",
+        password=shared.owner_password,
+        database=shared.database,
+        timeout=60,
     )
     yield connection.cursor()
     connection.close()
