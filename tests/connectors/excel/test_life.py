@@ -1,10 +1,11 @@
 """Workbooks by API and by folder, decided by the hub, and what comes back; on the real Kafka and PostgreSQL."""
 
+import asyncio
 import contextlib
 import io
 import re
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from connectors.base import discover
 from connectors.excel import importing, results, templates
+from connectors.excel.keeping import Import
 from connectors.excel.spec import MAX_BYTES, Spec
 from connectors.excel.workbook import opened
 from hub.api.app import Served
@@ -179,6 +181,31 @@ async def _commands(desk: Desk) -> list[str]:
     """The numbers of the documents this desk asked for, in all commands there are."""
     found = [decode_command(value) for value in await values(desk.shop.hub.kafka, topics.COMMANDS)]
     return [command.source_id for command in found if command.source == desk.shop.source]
+
+
+async def test_how_far_a_workbook_is_can_be_asked_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    published, go_on = importing.Importer._published, asyncio.Event()
+
+    async def held(self: importing.Importer, fresh: Sequence[Any], entry: Import, name: str) -> Import:
+        if entry.documents == 4:
+            await go_on.wait()
+        return await published(self, fresh, entry, name)
+
+    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(importing.Importer, "_published", held)
+    body = books.invoices(*[desk.row(str(number)) for number in range(5)], desk.row("x", quantity="many"))
+    async with desk.running():
+        state = await desk.send(body)
+
+        async def is_half_read() -> bool:
+            state.update((await desk.client.get(state["state_url"])).body)
+            return state["documents"] == 4
+
+        await until(is_half_read)
+        assert (state["phase"], state["rows"], state["refused"], state["result_url"]) == ("reading", 6, 0, None)
+        go_on.set()
+        await desk.done(state)
+    assert (state["phase"], state["documents"], state["refused"], state["decided"]) == ("done", 5, 1, 5)
 
 
 async def test_an_import_that_broke_off_goes_on_and_publishes_nothing_again(
