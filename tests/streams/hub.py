@@ -25,7 +25,7 @@ from streams.app import Streams
 from streams.settings import StreamSettings
 from streams.worker import running
 
-SECONDS = 60.0
+SECONDS = 180.0
 """Longer than anything here takes; what isn't so by then isn't going to be."""
 
 
