@@ -306,6 +306,8 @@ async def _is_away(port: int) -> bool:
         _, writer = await asyncio.open_connection(HesabgarSimulator.host, port)
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # it is just going
     writer.close()
     return False
 
