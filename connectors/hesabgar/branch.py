@@ -21,7 +21,7 @@ from connectors.hesabgar import entered, mapper
 from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.importing import letter
-from connectors.hesabgar.newcomers import batch_of
+from connectors.hesabgar.newcomers import Cities, batch_of
 from connectors.hesabgar.spec import Spec
 from schemas import codec
 from schemas.commands import Amend, Submit
@@ -244,6 +244,7 @@ class MasterOut:
         self._branch = branch
         self._bus = bus
         self._gate = gate
+        self._cities = Cities(client)
         self._last = 0
 
     async def run(self) -> None:
@@ -261,7 +262,7 @@ class MasterOut:
             await self._gate.opened(self._branch)
         revision = self._revision()
         for record in last.values():
-            batch = await self._branch.waited_out(partial(batch_of, record, self._spec, self._client, revision))
+            batch = await self._branch.waited_out(partial(batch_of, record, self._spec, self._cities, revision))
             await _put(self._client, self._branch, batch, self._context, record.code)
         await reader.ack(records)
 

@@ -245,11 +245,10 @@ def failed(event: DocumentEvent, words: str, number: int, actor: str, now: dt.da
 # --- new accounts and products to the books
 
 
-def city_code(city: str, rows: Sequence[Row]) -> str | None:
-    """A city's code, by its name or code in the rows (code, name) of the books' list; None if it isn't there."""
-    codes = {text.code(str(code)): str(code) for code, _ in rows}
+def city_codes(rows: Sequence[Row]) -> dict[str, str]:
+    """The codes of cities by their names, and by themselves, from the rows (code, name) of the books' list."""
     names = {text.normalise(str(name)): str(code) for code, name in rows}
-    return names.get(text.normalise(city)) or codes.get(text.code(city))
+    return {text.code(str(code)): str(code) for code, _ in rows} | names
 
 
 def send_account(

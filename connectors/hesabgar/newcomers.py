@@ -14,6 +14,7 @@ from connectors.hesabgar.build import Gate
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.reading import Reading
 from connectors.hesabgar.spec import Spec
+from schemas import text
 from schemas.documents import Document
 from schemas.master import Account, Master, Product
 
@@ -42,6 +43,7 @@ class Newcomers:
         self._bus = bus
         self._gate = gate
         self._store = Outage("the hub's database", context.logger)
+        self._cities = Cities(client)
         self._there: set[tuple[type[Account | Product], str]] = set()
         """Accounts and products the books are known to have."""
 
@@ -72,7 +74,7 @@ class Newcomers:
         for code in unsure:
             record = known.get(code)
             if record is not None and not await self._have(record):
-                await self._client.query(*await batch_of(record, self._spec, self._client))
+                await self._client.query(*await batch_of(record, self._spec, self._cities))
                 self._context.logger.info("%s was made in the books", code)
             self._there.add((kind, code))
 
@@ -89,7 +91,7 @@ class Newcomers:
             return
         await self._gate.opened(self._books)
         try:
-            batch = await self._books.waited_out(lambda: batch_of(record, self._spec, self._client))
+            batch = await self._books.waited_out(lambda: batch_of(record, self._spec, self._cities))
             await self._books.waited_out(lambda: self._client.query(*batch))
         except Rejected as refused:
             self._context.logger.error("%s isn't made in the books: %s", record.code, refused)
@@ -97,11 +99,30 @@ class Newcomers:
             self._context.logger.info("%s was made in the books", record.code)
 
 
+class Cities:
+    """The cities one Hesabgar has, as far as they were asked for."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._codes: dict[str, str] = {}
+
+    async def code_of(self, city: str) -> str | None:
+        """The code of a city, by its name or code; None if it isn't in the list. Raises ConnectorError."""
+        found = self._known(city)
+        if found is None:
+            self._codes = mapper.city_codes(await self._client.query(contract.CITY_NAMES))
+            found = self._known(city)
+        return found
+
+    def _known(self, city: str) -> str | None:
+        return self._codes.get(text.normalise(city)) or self._codes.get(text.code(city))
+
+
 async def batch_of(
-    record: Account | Product, spec: Spec, client: Client, revision: int = 1
+    record: Account | Product, spec: Spec, cities: Cities, revision: int = 1
 ) -> tuple[str, tuple[object, ...]]:
     """The batch that makes a record in these books. A city they don't know is left out. Raises ConnectorError."""
     if isinstance(record, Product):
         return mapper.send_product(record, revision)
-    city = mapper.city_code(record.city, await client.query(contract.CITY_NAMES)) if record.city else None
+    city = await cities.code_of(record.city) if record.city else None
     return mapper.send_account(record, spec, city, revision)

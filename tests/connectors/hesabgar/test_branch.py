@@ -9,6 +9,7 @@ import pytest
 from connectors.base import Outage
 from connectors.hesabgar import branch, build, sql
 from connectors.hesabgar.client import Client
+from connectors.hesabgar.newcomers import Cities, batch_of
 from connectors.hesabgar.simulator import HesabgarSimulator
 from connectors.hesabgar.spec import Role
 from schemas.commands import Amend, Submit
@@ -330,6 +331,19 @@ async def test_what_the_books_have_in_their_own_spelling_is_not_made_again(world
         await world.has_stock(47, product="کالا7")
         await world.comes_to(await world.send(product="کالا7"), State.POST_FAILED)
     assert world.sim.query("SELECT COUNT(*) FROM hub.products") == [(before,)]
+
+
+async def test_a_city_goes_to_the_books_by_its_code_whether_it_is_known_by_name_or_by_code(world: World) -> None:
+    client = Client(spec_of(world.sim))
+    cities = Cities(client)
+    [(code,)] = world.sim.query("SELECT code FROM hub.cities WHERE name = N'كرج'")
+    assert [await cities.code_of(city) for city in ("کرج", " كرج ", code, "۲۲", "شهر نو")] == [*[code] * 3, "22", None]
+    world.sim.run("INSERT INTO dbo.BAS_City (CityID, CityName, Ostan) VALUES (999, N'شهر نو', N'تهران')")
+    assert await cities.code_of("شهر نو") == "999"
+    batch, values = await batch_of(Account("1", "ن", city="قلعه‌ای دور"), spec_of(world.sim), cities)
+    client.close()
+    assert "@city_code" not in batch
+    assert "قلعه‌ای دور" not in values
 
 
 async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:

@@ -84,15 +84,6 @@ def test_a_new_account_is_made_under_its_own_ledger_and_group_or_the_configured_
     assert under(Account("1", "ن", ledger="110102", detail_group="T1")) == ("110102", "T1")
 
 
-def test_a_city_goes_to_the_books_by_its_code_whether_it_is_known_by_name_or_by_code() -> None:
-    rows = [("021", "تهران"), ("026", "كرج"), ("۴۱", "تبريز")]
-    assert [mapper.city_code(city, rows) for city in ("کرج", " كرج ", "026", "41", "تبریز", "قم")] == [
-        "026", "026", "026", "۴۱", "۴۱", None,
-    ]  # fmt: skip
-    _, values = mapper.send_account(Account("1", "ن", city="کرج"), SPEC)
-    assert "کرج" not in values
-
-
 def test_an_account_has_its_citys_name_or_what_stands_there() -> None:
     values = {"code": "1", "name": "ن", "city_code": "۰۲۶"}
     for cities, city in (({"026": "كرج"}, "کرج"), ({"021": "تهران"}, "۰۲۶"), (None, "۰۲۶")):
