@@ -127,6 +127,7 @@ INSTANCES: dict[type[msgspec.Struct], msgspec.Struct] = {
         master.Warehouse("W1", "انبار"),
         master.Stock("RAM-1", "W1", Decimal("2.83333"), NOW),
         master.Finance("1", NOW, direct=540_000_000_000),
+        master.ListEntry(master.CodeList.CITY, "26", "کرج", parent="البرز"),
         telephony.CallEvent("1", "ring", "asterisk", NOW),
         telephony.CallRecord(
             "1", "asterisk", next(iter(telephony.Direction)), "021", NOW, NOW, (telephony.CallLeg("101", 5, NOW),)
