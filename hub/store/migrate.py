@@ -11,6 +11,8 @@ _LOCK = 0x7065_7976  # "peyv": any number no one else uses for pg_advisory_lock
 
 _AGED = "update {table} set changed = pg_current_xact_id() where changed > pg_current_xact_id()"
 """A database restored into a younger server has rows of transactions that server is yet to count to."""
+_WATCHED = ("products", "accounts", "stock", "list_entries")
+"""The tables whose rows have ``changed``."""
 
 
 def migrations() -> list[Path]:
@@ -45,7 +47,7 @@ async def migrate(dsn: str) -> list[str]:
                     await connection.execute(path.read_text(encoding="utf-8"))
                     await connection.execute("insert into migrations (name) values ($1)", path.stem)
                 applied.append(path.stem)
-            aged = [await connection.execute(_AGED.format(table=table)) for table in ("products", "accounts", "stock")]
+            aged = [await connection.execute(_AGED.format(table=table)) for table in _WATCHED]
             if any(done != "UPDATE 0" for done in aged):
                 await connection.execute("update change_epoch set id = gen_random_uuid()")
             return applied

@@ -13,7 +13,7 @@ import pytest
 
 from hub.store import lookup, master, migrate
 from hub.store.pool import Store
-from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock
+from schemas.master import Account, CodeList, Finance, ListEntry, Product, Stock, Warehouse
 from tests.rules.world import START
 from tests.store.company import decide, submit
 
@@ -158,19 +158,27 @@ async def test_what_changes_behind_a_reader_on_its_way_through_everything_is_tol
     assert await everything(store, "sellable", place) == ([], place)
 
 
-async def test_rows_of_a_server_that_counted_further_are_brought_back(store: Store, database: str) -> None:
-    await master.apply(store, [Product("P1", "کالا")])
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("products", "products"), ("accounts", "accounts"), ("sellable", "stock"), ("lists", "list_entries")],
+)
+async def test_rows_of_a_server_that_counted_further_are_brought_back(
+    store: Store, database: str, kind: str, table: str
+) -> None:
+    entry = ListEntry(CodeList.CITY, "21", "کرج")
+    stock = Stock("P1", "W", Decimal(1), START)
+    await master.apply(store, [Product("P1", "کالا"), Account("A", "الف"), Warehouse("W", "انبار"), stock, entry])
     async with store.connection() as connection:
-        await connection.execute("alter table products disable trigger touch")
-        await connection.execute("update products set changed = '999999999999'::xid8")
-        await connection.execute("alter table products enable trigger touch")
-    found, place = await everything(store, "products")
+        await connection.execute(f"alter table {table} disable trigger touch")
+        await connection.execute(f"update {table} set changed = '999999999999'::xid8")
+        await connection.execute(f"alter table {table} enable trigger touch")
+    found, place = await everything(store, kind)
     assert found == []
     await migrate.migrate(database)
-    found, after = await everything(store, "products", place)
-    assert [product.code for product in found] == ["P1"]
-    assert not (await lookup.changes(store, "products", after, 10)).reset
-    assert (await lookup.changes(store, "products", place, 10)).reset
+    found, after = await everything(store, kind, place)
+    assert len(found) == 1
+    assert not (await lookup.changes(store, kind, after, 10)).reset
+    assert (await lookup.changes(store, kind, place, 10)).reset
 
 
 async def test_an_account_whose_standing_is_unknown_has_no_credit_to_tell(store: Store) -> None:
