@@ -244,7 +244,7 @@ class MasterOut:
         self._branch = branch
         self._bus = bus
         self._gate = gate
-        self._cities = Cities(client)
+        self._cities = Cities(client, context.logger)
         self._last = 0
 
     async def run(self) -> None:

@@ -162,10 +162,9 @@ def of_key(view: View) -> str:
     )
 
 
-CITY_OF_ACCOUNT: Final = (
-    "SELECT c.code, c.name FROM hub.cities AS c JOIN hub.accounts AS a ON a.city_code = c.code WHERE a.code = %s"
-)
 CITY_NAMES: Final = "SELECT code, name FROM hub.cities"
+CITY_NAME: Final = f"{CITY_NAMES} WHERE code = %s"
+"""Not joined with the accounts: a site's tables may be of different collations, which can't be compared."""
 
 DOCUMENT: Final = (
     "fiscal_year",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -246,9 +247,11 @@ def failed(event: DocumentEvent, words: str, number: int, actor: str, now: dt.da
 
 
 def city_codes(rows: Sequence[Row]) -> dict[str, str]:
-    """The codes of cities by their names, and by themselves, from the rows (code, name) of the books' list."""
-    names = {text.normalise(str(name)): str(code) for code, name in rows}
-    return {text.code(str(code)): str(code) for code, _ in rows} | names
+    """The codes of cities by their names, and by themselves, from the rows (code, name) of the books' list; a name that
+    several have is no one's."""
+    named = [(text.normalise(str(name)), str(code)) for code, name in rows if code and name]
+    times = Counter(name for name, _ in named)
+    return {text.code(code): code for _, code in named} | {name: code for name, code in named if times[name] == 1}
 
 
 def send_account(

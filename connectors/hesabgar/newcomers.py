@@ -5,6 +5,7 @@ The books lead: whatever they have, they have told, and nothing of it is ever se
 under its code, and not while the build waits to be accepted.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeVar
 
@@ -43,7 +44,7 @@ class Newcomers:
         self._bus = bus
         self._gate = gate
         self._store = Outage("the hub's database", context.logger)
-        self._cities = Cities(client)
+        self._cities = Cities(client, context.logger)
         self._there: set[tuple[type[Account | Product], str]] = set()
         """Accounts and products the books are known to have."""
 
@@ -102,17 +103,20 @@ class Newcomers:
 class Cities:
     """The cities one Hesabgar has, as far as they were asked for."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, logger: logging.Logger) -> None:
         self._client = client
+        self._logger = logger
         self._codes: dict[str, str] = {}
 
     async def code_of(self, city: str) -> str | None:
-        """The code of a city, by its name or code; None if it isn't in the list. Raises ConnectorError."""
-        found = self._known(city)
-        if found is None:
-            self._codes = mapper.city_codes(await self._client.query(contract.CITY_NAMES))
-            found = self._known(city)
-        return found
+        """The code of a city, by its name or code; None if it isn't in the list, or the list can't be read: an account
+        without its city is better than none. Raises Retryable or Unauthorised."""
+        if self._known(city) is None:
+            try:
+                self._codes = mapper.city_codes(await self._client.query(contract.CITY_NAMES))
+            except Rejected as refused:
+                self._logger.warning("hub.cities can't be read, an account is made without its city: %s", refused)
+        return self._known(city)
 
     def _known(self, city: str) -> str | None:
         return self._codes.get(text.normalise(city)) or self._codes.get(text.code(city))

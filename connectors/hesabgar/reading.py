@@ -40,6 +40,7 @@ _T = TypeVar("_T")
 
 CLOCK_TRIES = 200
 REFRESH_TRIES = 5
+_CITY = contract.ACCOUNTS.columns.index("city_code")
 UNVERSIONED_EVERY = dt.timedelta(minutes=5)
 """How often a view without row versions is read whole."""
 
@@ -282,8 +283,8 @@ class Reading:
 
     def _cities(self, accounts: Sequence[Row]) -> dict[str, str]:
         """The names of the cities of these accounts, by code, as they were told."""
-        at = contract.ACCOUNTS.columns.index("city_code")
-        told = self._memory.bodies(contract.CITIES.name, list({text.code(str(row[at] or "")) for row in accounts}))
+        codes = {text.code(str(row[_CITY] or "")) for row in accounts}
+        told = self._memory.bodies(contract.CITIES.name, list(codes))
         return {code: codec.decode_as(body, ListEntry).name for code, body in told.items()}
 
     async def _publish(self, records: Sequence[Master]) -> None:
@@ -418,14 +419,22 @@ async def refresh_account(client: Client, publisher: Publisher, code: str) -> li
 
     Raises ConnectorError, Retryable when a change of this very row doesn't come to an end.
     """
-    found = await client.query(contract.CITY_OF_ACCOUNT, (code,))
-    cities = {text.code(str(city)): str(name) for city, name in found}
-    records = []
-    for view in (contract.ACCOUNTS, contract.FINANCE):
-        page = await client.call(partial(_read_one, view, code))
-        records += [mapper.record(view, row, page.as_of, cities) for row in page.rows]
+    views = (contract.ACCOUNTS, contract.FINANCE)
+    pages = [await client.call(partial(_read_one, view, code)) for view in views]
+    cities = await _city_names(client, pages[0].rows)
+    records = [
+        mapper.record(view, row, page.as_of, cities)
+        for view, page in zip(views, pages, strict=True)
+        for row in page.rows
+    ]
     await publisher.master(records)
     return records
+
+
+async def _city_names(client: Client, accounts: Sequence[Row]) -> dict[str, str]:
+    """The names of the cities of these accounts, by code, as the books have them now."""
+    asked = [await client.query(contract.CITY_NAME, (row[_CITY],)) for row in accounts if row[_CITY]]
+    return {text.code(str(code)): str(name) for rows in asked for code, name in rows if name}
 
 
 def _read_one(view: View, code: str, link: Link) -> Page:

@@ -44,6 +44,7 @@ class Receiver(base.Receiver[Spec]):
     def __init__(self, spec: Spec, context: Context) -> None:
         super().__init__(spec, context)
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._client = Client(spec)
 
     async def receive(self, request: Request) -> Response:
         if self.spec.role is Role.BRANCH:
@@ -62,12 +63,9 @@ class Receiver(base.Receiver[Spec]):
         return Response(body=msgspec.json.encode(AccountRefreshed(accounts[0], next(iter(standings), None))))
 
     async def _refreshed(self, code: str) -> list[Master]:
-        async with self._places:
-            client = Client(self.spec)
+        async with self._places, self._client.alone() as client:
             try:
                 return await refresh_account(client, self.context.publisher, code)
             except Unauthorised as error:
                 # It is the hub that may not log in, not who asks.
                 raise Retryable(str(error)) from error
-            finally:
-                client.close()

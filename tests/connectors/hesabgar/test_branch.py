@@ -1,6 +1,7 @@
 """A branch: documents come in under its own source, answers and master data go out, over a line that comes and goes."""
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,7 @@ from tests.connectors.hesabgar.world import CUSTOMER, PRODUCT, World, spec_of
 from tests.connectors.recorder import Recorder
 
 SOURCE = "branch-karaj"
+LOGGER = logging.getLogger("connectors.hesabgar.main")
 
 
 @pytest.fixture
@@ -250,6 +252,16 @@ async def test_accounts_and_products_go_out_to_it(world: World, karaj: HesabgarS
         await until(lambda: names(karaj, "219990001") == ["نام دیگر"])
 
 
+async def test_an_account_goes_out_without_its_city_where_the_list_of_cities_cant_be_read(
+    world: World, karaj: HesabgarSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    karaj.run("DROP VIEW hub.cities")
+    async with at_the_branch(world, karaj):
+        await world.context().publisher.master([Account("219990001", "مشتری تازه", city="کرج")])
+        await until(lambda: names(karaj, "219990001") == ["مشتری تازه"])
+    assert any("hub.cities can't be read" in message for message in caplog.messages)
+
+
 async def test_what_the_branch_had_under_the_same_code_follows_the_head_office_once_it_is_adopted(
     world: World, karaj: HesabgarSimulator
 ) -> None:
@@ -335,7 +347,7 @@ async def test_what_the_books_have_in_their_own_spelling_is_not_made_again(world
 
 async def test_a_city_goes_to_the_books_by_its_code_whether_it_is_known_by_name_or_by_code(world: World) -> None:
     client = Client(spec_of(world.sim))
-    cities = Cities(client)
+    cities = Cities(client, LOGGER)
     [(code,)] = world.sim.query("SELECT code FROM hub.cities WHERE name = N'كرج'")
     assert [await cities.code_of(city) for city in ("کرج", " كرج ", code, "۲۲", "شهر نو")] == [*[code] * 3, "22", None]
     world.sim.run("INSERT INTO dbo.BAS_City (CityID, CityName, Ostan) VALUES (999, N'شهر نو', N'تهران')")
@@ -344,6 +356,15 @@ async def test_a_city_goes_to_the_books_by_its_code_whether_it_is_known_by_name_
     client.close()
     assert "@city_code" not in batch
     assert "قلعه‌ای دور" not in values
+
+
+async def test_a_name_that_several_cities_have_is_no_ones(world: World) -> None:
+    for code, province in ((998, "قم"), (999, "اردبیل")):
+        world.sim.run(f"INSERT INTO dbo.BAS_City (CityID, CityName, Ostan) VALUES ({code}, N'جعفرآباد', N'{province}')")
+    client = Client(spec_of(world.sim))
+    cities = Cities(client, LOGGER)
+    assert [await cities.code_of(city) for city in ("جعفرآباد", "998", "999")] == [None, "998", "999"]
+    client.close()
 
 
 async def test_new_accounts_of_others_are_made_in_the_books(world: World) -> None:

@@ -114,6 +114,14 @@ async def test_one_customer_is_refreshed_without_reading_any_other(world: World)
     assert await world.around.master() == told
 
 
+async def test_a_customer_whose_city_has_no_name_is_refreshed_with_its_code(world: World) -> None:
+    [(city,)] = world.sim.query("SELECT city_code FROM hub.accounts WHERE code = N'212010001'")
+    world.sim.run(f"UPDATE dbo.BAS_City SET CityName = N'' WHERE CityID = {city}")
+    connector = world.by_hand()
+    assert city_of(await connector.refresh_account("212010001"), "212010001") == city
+    connector.client.close()
+
+
 async def test_a_compare_finds_what_is_gone_and_what_was_changed_unseen(world: World) -> None:
     connector = world.by_hand(page_rows=10)
     await connector.reading.look()

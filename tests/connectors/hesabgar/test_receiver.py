@@ -6,11 +6,14 @@ import msgspec
 import pytest
 
 from connectors.base import Rejected, Retryable
+from connectors.hesabgar import client as clients
 from connectors.hesabgar.receiver import Receiver
+from connectors.hesabgar.simulator import FaultKind
 from connectors.hesabgar.spec import Role
 from schemas.exchange import Request, Response
 from schemas.master import Account, Finance
 from schemas.secret import Secret
+from tests.connectors.conftest import until
 from tests.connectors.hesabgar.world import CUSTOMER, World, spec_of
 
 
@@ -46,6 +49,20 @@ async def test_what_isnt_the_callers_fault_is_to_be_asked_again(world: World) ->
     world.sim.away()
     with pytest.raises(Retryable):
         await asked(world, CUSTOMER, password=Secret("another-1405"))
+
+
+async def test_calls_that_hang_are_counted_over_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "LEFT_BEHIND", 2)
+    monkeypatch.setattr(clients, "GRACE_SECONDS", -119.5)
+    world.sim.fault(FaultKind.HANG, on="horizon", times=100)
+    receiver = Receiver(spec_of(world.sim), world.context())
+
+    async def nothing_more_is_asked() -> bool:
+        with pytest.raises(Retryable) as refused:
+            await receiver.receive(Request("refresh_account", {"code": CUSTOMER}, {}, {}, b""))
+        return "2 calls hang" in str(refused.value)
+
+    await until(nothing_more_is_asked)
 
 
 async def test_a_branchs_accounts_are_not_read(world: World) -> None:
