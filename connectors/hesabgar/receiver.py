@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from connectors import base
-from connectors.base import Context, Rejected, Retryable, Unauthorised
+from connectors.base import ConnectorError, Context, Rejected, Retryable
 from connectors.hesabgar.client import Client
 from connectors.hesabgar.reading import refresh_account
 from connectors.hesabgar.spec import Role, Spec
@@ -66,6 +66,6 @@ class Receiver(base.Receiver[Spec]):
         async with self._places, self._client.alone() as client:
             try:
                 return await refresh_account(client, self.context.publisher, code)
-            except Unauthorised as error:
-                # It is the hub that may not log in, not who asks.
-                raise Retryable(str(error)) from error
+            except ConnectorError as error:
+                # Whatever it is, the login or a row that makes no sense: who asks can't mend it by asking otherwise.
+                raise Retryable(str(error), fa=error.fa) from error

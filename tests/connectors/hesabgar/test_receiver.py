@@ -51,6 +51,17 @@ async def test_what_isnt_the_callers_fault_is_to_be_asked_again(world: World) ->
         await asked(world, CUSTOMER, password=Secret("another-1405"))
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    ["DROP VIEW hub.cities", "UPDATE dbo.ACC_Account SET AccName = N'' WHERE AccCode = N'{customer}'"],
+    ids=["a view is broken", "its row makes no sense"],
+)
+async def test_what_is_wrong_in_the_books_is_no_fault_of_the_request(world: World, trouble: str) -> None:
+    world.sim.run(trouble.format(customer=CUSTOMER))
+    with pytest.raises(Retryable, match=r"hub\.(cities|accounts)"):
+        await asked(world, CUSTOMER)
+
+
 async def test_calls_that_hang_are_counted_over_all_who_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "LEFT_BEHIND", 2)
     monkeypatch.setattr(clients, "GRACE_SECONDS", -119.5)
