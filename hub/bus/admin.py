@@ -23,9 +23,18 @@ async def wait_until_ready(kafka: Kafka | str, timeout: float) -> None:  # noqa:
         TimeoutError: no broker was listed within `timeout` seconds.
     """
     options = (Kafka(kafka) if isinstance(kafka, str) else kafka).client_options()
+    cancellations = _cancellations()
     async with asyncio.timeout(timeout):
-        while not await _lists_a_broker(options):  # noqa: ASYNC110 - the broker has no event for this
+        while not await _lists_a_broker(options):
+            if _cancellations() > cancellations:
+                # Such as Ctrl-C's: aiokafka suppresses one that comes while it closes.
+                raise asyncio.CancelledError
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 async def _lists_a_broker(options: Mapping[str, Any]) -> bool:

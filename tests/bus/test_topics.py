@@ -1,6 +1,7 @@
 """The declared topics are made once, and whatever is not as declared is told with its remedy."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -99,3 +100,27 @@ async def test_a_cluster_that_is_away_is_told(bare: Kafka) -> None:
     with pytest.raises(TimeoutError):
         await wait_until_ready(away, 0.3)
     await wait_until_ready(bare, 30)
+
+
+async def test_a_cancellation_an_attempt_swallowed_ends_the_wait_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C was lost so, and the command went on waiting."""
+    attempts = 0
+    begun = asyncio.Event()
+
+    async def swallowing(_: object) -> bool:
+        nonlocal attempts
+        attempts += 1
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return False
+
+    monkeypatch.setattr("hub.bus.admin._lists_a_broker", swallowing)
+    waiting = asyncio.create_task(wait_until_ready("127.0.0.1:1", 3_600))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=30)
+    assert waiting.cancelled()
+    assert attempts == 1
