@@ -348,6 +348,11 @@ def test_version_names_the_hub_first(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == shown
 
 
+def _heed_the_keyboard() -> None:
+    """Whoever runs the tests in a script's background has them ignore Ctrl-C, and so what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_by_the_keyboard_ends_quietly(somewhere: Path) -> None:
     """Ctrl-C while the command waits for a Kafka that doesn't answer."""
     with socket.create_server(("127.0.0.1", 0)) as kafka:
@@ -356,7 +361,11 @@ def test_interrupted_by_the_keyboard_ends_quietly(somewhere: Path) -> None:
             f'[kafka]\nbootstrap = ["127.0.0.1:{kafka.getsockname()[1]}"]\n', encoding="utf-8"
         )
         process = subprocess.Popen(
-            hub("check", "--timeout", "300"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            hub("check", "--timeout", "300"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_heed_the_keyboard,
         )
         try:
             asked, _ = kafka.accept()
