@@ -37,7 +37,6 @@ MAX_DIGITS = 28
 """What a number may have: as many as decimal arithmetic keeps exactly. The rules' own limits are lower."""
 
 _MAX_MASTER_AMOUNT = 10**18 - 1
-_MAX_MASTER_CODE = 64
 _MAX_MASTER_TEXT = 2_000
 _MAX_MASTER_QUANTITY = 10**12
 _PLACES = 5
@@ -298,12 +297,12 @@ def _decimal(value: object) -> Decimal:
 
 def _master_code(field: str, value: object) -> str:
     written = _code(value)
-    if not text.is_code(written, _MAX_MASTER_CODE):
-        raise _Unfit("invalid_code", field=field, limit=_MAX_MASTER_CODE)
+    if not text.is_code(written):
+        raise _Unfit("invalid_code", field=field, limit=text.MAX_CODE)
     return written
 
 
-def _master_code_or_none(field: str, value: object) -> str:
+def _master_code_or_empty(field: str, value: object) -> str:
     return _master_code(field, value) if value != "" else ""
 
 
@@ -453,7 +452,7 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         warehouse=partial(_master_code, "warehouse"),
         on_hand=_on_hand,
         as_of=_moment,
-        attribute=partial(_master_code_or_none, "attribute"),
+        attribute=partial(_master_code_or_empty, "attribute"),
     ),
     Finance: _Shape.of(
         Finance,
@@ -470,7 +469,7 @@ _MASTER: dict[type[msgspec.Struct], _Shape] = {
         list=partial(_choice, CodeList),
         code=partial(_master_code, "code"),
         name=_master_text,
-        product=partial(_master_code_or_none, "product"),
+        product=partial(_master_code_or_empty, "product"),
         parent=_master_text,
         active=_flag,
     ),

@@ -8,6 +8,9 @@ _LETTERS = str.maketrans(
 )
 """Gone: tatweel, direction marks and what else pasted text brings unseen. ZWNJ is spelling and stays."""
 
+MAX_CODE = 64
+"""Characters in a code or a source's own id."""
+
 _ZWNJ = "\u200c"
 _NUMBER_MARKS = str.maketrans({"٫": ".", "٬": "", "،": ","})
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -34,7 +37,7 @@ def code(text: str) -> str:
     return text.strip() if text.isascii() else text.translate(_LETTERS).translate(_DIGITS).strip()
 
 
-def is_code(text: str, limit: int) -> bool:
+def is_code(text: str, limit: int = MAX_CODE) -> bool:
     """Whether a text can be a code: 1 to ``limit`` characters, each printable or the ZWNJ of words like «قهوه‌ای»."""
     if not 0 < len(text) <= limit:
         return False

@@ -18,7 +18,6 @@ from connectors.hesabgar.contract import FINANCE, STOCK, any_unversioned
 from connectors.hesabgar.spec import Role, Spec
 from schemas import text
 
-MAX_CODE: Final = 64
 SHOWN: Final = 5
 """How many examples a finding names."""
 
@@ -358,7 +357,7 @@ def _alike(subject: str, values: Sequence[str], item_en: str, item_fa: str) -> l
 
 def _unfit(subject: str, values: Sequence[str]) -> list[Finding]:
     found = []
-    if unfit := [repr(value) for value in values if not text.is_code(text.code(value), MAX_CODE)]:
+    if unfit := [repr(value) for value in values if not text.is_code(text.code(value))]:
         found.append(
             Finding(
                 subject,

@@ -17,7 +17,6 @@ from schemas.reasons import reason
 
 AT_ONCE: Final = 4
 """Connections to the books that one process of the API makes at most."""
-_MAX_CODE: Final = 64
 
 
 class AccountRefreshed(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Receiver(base.Receiver[Spec]):
                 fa="این حسابگرِ شعبه است؛ حساب‌ها از دفتر اصلی می‌آید",
             )
         code = text.code(request.segments.get("code", ""))
-        if not text.is_code(code, _MAX_CODE):
+        if not text.is_code(code):
             return problem(404, "not-found", reason("unknown_account", code="؟"))
         told = await self._refreshed(code)
         accounts = [record for record in told if isinstance(record, Account)]

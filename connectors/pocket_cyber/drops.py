@@ -49,7 +49,6 @@ from schemas.master import Account, Product
 from schemas.reasons import Reason
 from schemas.visits import Visit
 
-_MAX_CODE: Final = 64
 _NOT_TAKEN: Final = ("to_warehouse", "hold")
 
 
@@ -244,7 +243,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 def _codes(*values: object) -> list[str]:
     """Those that can be codes."""
-    return [code for value in values if isinstance(value, str) and text.is_code(code := text.code(value), _MAX_CODE)]
+    return [code for value in values if isinstance(value, str) and text.is_code(code := text.code(value))]
 
 
 def _of_column(why: Reason) -> Reason:

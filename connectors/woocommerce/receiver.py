@@ -25,7 +25,6 @@ from schemas.text import is_code
 
 _PING: Final = re.compile(rb"webhook_id=[0-9]{1,20}")
 _KEPT: Final = ("x-wc-webhook-topic", "x-wc-webhook-id", "x-wc-webhook-delivery-id")
-_MAX_CODE: Final = 64
 MAX_PAGE: Final = 1_000
 
 
@@ -132,7 +131,7 @@ class Receiver(base.Receiver[Spec]):
 
     async def _map(self, request: Request) -> Response:
         sku, code = text.code(request.segments["sku"]), text.code(_code(request.body).code)
-        if not is_code(sku, _MAX_CODE) or not is_code(code, _MAX_CODE):
+        if not is_code(sku) or not is_code(code):
             raise Rejected("SKU and code have 1 to 64 characters.", fa="SKU و کد ۱ تا ۶۴ نویسه دارند.")
         if not await self.context.lookup.products([code]):
             raise Rejected(f"There is no product {code}.", fa=f"کالایی با کد {code} نیست.")

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.rules.settings import MAX_CODE, Limits
+from hub.rules.settings import Limits
 from hub.rules.validation import MAX_NOTE, MAX_REVISION
 from schemas.documents import CURRENCY, DocumentRequest, Kind, LineRequest, Method, Payment
+from schemas.text import MAX_CODE
 
 Schema = dict[str, Any]
 

@@ -15,7 +15,7 @@ import msgspec
 
 from hub.rules import credit, history, reservation, tax
 from hub.rules.kinds import KINDS, credit_effect
-from hub.rules.settings import MAX_AMOUNT, MAX_CODE, CreditPolicy, Policy, RuleSettings, StockPolicy
+from hub.rules.settings import MAX_AMOUNT, CreditPolicy, Policy, RuleSettings, StockPolicy
 from hub.rules.validation import line_number, line_numbers, problems
 from schemas import ids
 from schemas.commands import (
@@ -62,6 +62,7 @@ from schemas.ledger import (
     Taken,
 )
 from schemas.reasons import Reason, reason
+from schemas.text import MAX_CODE
 
 AMENDABLE = frozenset(State) - {State.POSTING, State.POSTED}
 CANCELLABLE = frozenset({State.HELD, State.CLEARED, State.BACKORDERED, State.POST_FAILED})

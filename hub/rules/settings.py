@@ -11,9 +11,6 @@ from schemas.documents import Kind, PostingPolicy
 MAX_AMOUNT = 10**18 - 1
 """Rials. Moadian's sums have at most 18 digits (PROTOCOLS.md 9.2, header ``tadis``); it also fits 64 bits."""
 
-MAX_CODE = 64
-"""Characters in a code or a source's own id."""
-
 
 class StockPolicy(StrEnum):
     """What happens when not all goods are there."""

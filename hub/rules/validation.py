@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from hub.rules.kinds import KINDS
-from hub.rules.settings import MAX_AMOUNT, MAX_CODE, Limits
+from hub.rules.settings import MAX_AMOUNT, Limits
 from schemas.documents import CURRENCY, DocumentRequest, Kind, LineRequest
 from schemas.reasons import Reason, reason
-from schemas.text import is_code
+from schemas.text import MAX_CODE, is_code
 
 SMALLEST = Decimal("0.00001")
 """The step of a quantity: five places, as on the vendor's screens (golden figure 3)."""
@@ -133,11 +133,11 @@ def _check_line(line: LineRequest, number: int, index: int, limits: Limits, foun
         found.append(_bad_quantity("quantity_absurd", index, number, quantity, limit=most))
     elif quantity != quantity.quantize(SMALLEST):
         found.append(_bad_quantity("quantity_decimals", index, number, quantity))
-    if not is_code(line.product, MAX_CODE):
+    if not is_code(line.product):
         found.append(_bad_code("product", index, number))
-    if line.warehouse is not None and not is_code(line.warehouse, MAX_CODE):
+    if line.warehouse is not None and not is_code(line.warehouse):
         found.append(_bad_code("warehouse", index, number))
-    if line.attribute and not is_code(line.attribute, MAX_CODE):
+    if line.attribute and not is_code(line.attribute):
         found.append(_bad_code("attribute", index, number))
     for field in ("unit_price", "discount", "vat", "duty"):
         amount = getattr(line, field)
@@ -155,7 +155,7 @@ def _bad_code(field: str, index: int, number: int) -> Reason:
 
 
 def _check_code(value: str, field: str, found: list[Reason]) -> None:
-    if not is_code(value, MAX_CODE):
+    if not is_code(value):
         found.append(reason("invalid_code", at=field, field=field, limit=MAX_CODE))
 
 
